@@ -9,6 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from emdist.cli.flow_service import setup, worker
 from emdist.cli.options import (
     EPILOG,
     OUTPUTS_HELP,
@@ -106,11 +107,11 @@ def cluster(
       emdist flow cluster config.yaml --key mine --deployment cluster/emdist
       emdist flow cluster daily.yaml --scheduled 2026-11-30
     """
-    with _prefect():
+    with calling():
         from emdist.flows.cluster import run
 
         code = run(config, settings or (), key, deployment, scheduled)
-    _leave(code)
+    leave(code)
 
 
 def sweep(
@@ -125,11 +126,11 @@ def sweep(
       emdist flow sweep sweep.yaml --key monday
       emdist flow sweep sweep.yaml --set sweep.criterion=aic
     """
-    with _prefect():
+    with calling():
         from emdist.flows.sweep import run
 
         code = run(config, settings or (), key, scheduled)
-    _leave(code)
+    leave(code)
 
 
 def label(
@@ -165,12 +166,12 @@ def label(
     """
     values: dict[str, Any] = {"model": model, "data": {"path": data}, "out": out}
     values["overwrite"] = overwrite
-    with _prefect():
+    with calling():
         from emdist.flows.label import run
 
         values |= {"outputs": outputs or ["labels"], "components": components}
         code = run(values, settings or (), storage, scheduled)
-    _leave(code)
+    leave(code)
 
 
 def ingest(
@@ -223,11 +224,11 @@ def ingest(
         "rows_per_chunk": rows_per_chunk,
         "overwrite": overwrite,
     }
-    with _prefect():
+    with calling():
         from emdist.flows.ingest import run
 
         code = run(values, storage)
-    _leave(code)
+    leave(code)
 
 
 def check(
@@ -247,19 +248,19 @@ def check(
       emdist flow check deploy/prefect.yaml
       emdist flow check daily.yaml
     """
-    with _prefect():
+    with calling():
         from emdist.flows.check import run
 
         run(file)
 
 
 app.callback(help=help_text(_flow))(_flow)
-for _command in (cluster, sweep, label, ingest, check):
+for _command in (cluster, sweep, label, ingest, check, worker, setup):
     app.command(cls=Command, epilog=EPILOG, help=help_text(_command))(_command)
 
 
 @contextmanager
-def _prefect() -> Iterator[None]:
+def calling() -> Iterator[None]:
     """Inside, Prefect can be imported and a flow be called; errors end the command."""
     with reported(False, REPEAT):
         need("prefect", "emdist flow")
@@ -268,11 +269,11 @@ def _prefect() -> Iterator[None]:
         yield
 
 
-def _leave(code: int) -> NoReturn:
+def leave(code: int) -> NoReturn:
     """End the process with the exit code of a flow."""
-    from emdist.flows.script import leave
+    from emdist.flows.script import leave as end
 
-    leave(code)
+    end(code)
 
 
 def script(name: str) -> NoReturn:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from prefect import get_client
-from prefect.settings import PREFECT_API_URL
 from pydantic import BaseModel
 
 from emdist.errors import ConfigError
@@ -20,7 +19,7 @@ from emdist.flows.workarounds.private import (
     split,
     storage_options,
 )
-from emdist.flows.workarounds.server import prefect_api
+from emdist.flows.workarounds.server import needed_api, prefect_api
 from emdist.settings.config import Config
 from emdist.settings.templates import check_templates, has_templates
 
@@ -65,11 +64,8 @@ def run_command(
         config, options = split(read())
         check_public(config)
         check_templates(config.model_dump())
-        if deployment and not PREFECT_API_URL.value():
-            raise ConfigError(
-                "--deployment needs a running Prefect server, but PREFECT_API_URL is not set. Set "
-                "it to the URL of the server, such as http://127.0.0.1:4200/api."
-            )
+        if deployment:
+            needed_api("--deployment")
         private = {} if deployment else {**storage_options(storage), **options}
         time = None if scheduled is None else parse_time(scheduled)
         with prefect_api(), held(private), scheduled_for(time), watched(outcome):

@@ -4,7 +4,7 @@
 # as `flow.serve` does.
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
@@ -24,6 +24,8 @@ from emdist.jobs.run import open_job
 from emdist.settings.config import Config
 from emdist.settings.file import overridden
 
+C = TypeVar("C", bound=Config)
+
 #: A function that publishes the summary of a job as artifacts.
 Publish = Callable[[Any, Teller], None]
 
@@ -40,7 +42,7 @@ def perform(
     changed = make(values)
     check_public(changed)
     check_late(current_run(), changed.run.skip_late)
-    config = joined(make(with_values(values)), storage_options())
+    config = _patient(joined(make(with_values(values)), storage_options()))
     key = config.run.key or str(flow_run.id)
     outcome = current()
     outcome.advice = f"To continue, start it again with the same configuration and --key {key}"
@@ -48,6 +50,16 @@ def perform(
         tell.tagged(["emdist", config.model.name])
         say(logging.INFO, f"run folder {run_location(config, key)}; to resume it, use --key {key}")
         return _persistently(config, key, publish, tell)
+
+
+def _patient(config: C) -> C:
+    """Return `config`, which waits in a retry instead of skipping.
+
+    The process that is at work may be the attempt before, which is saving what it has done.
+    """
+    if config.run.if_running != "skip" or int(flow_run.run_count) < 2:
+        return config
+    return config.model_copy(update={"run": config.run.model_copy(update={"if_running": "wait"})})
 
 
 def _persistently(

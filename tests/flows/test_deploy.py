@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import yaml
 from prefect import Flow
-from prefect.automations import Automation
 from prefect.client.orchestration import get_client
 from prefect.flows import load_flow_from_entrypoint
 
@@ -75,31 +72,6 @@ def test_a_worker_runs_what_is_submitted(
     assert (tmp_path / "runs" / "sent" / "final" / "model.json").exists(), worker.text
 
 
-def silent_runs() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("silent_runs", DEPLOY / "silent_runs.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.mark.long
-def test_the_automation_is_created_once(api: str) -> None:
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-
-    module = silent_runs()
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: 60}):
-        module.main()
-        module.main()
-    with get_client(sync_client=True) as client:
-        found = client.request("POST", "/automations/filter", json={}).json()
-    assert [a["name"] for a in found] == [module.NAME]
-    stored = Automation.read(name=module.NAME)
-    assert stored.trigger.within.total_seconds() == 210
-    assert found[0]["actions"][0]["state"] == "CRASHED"
-
-
 def test_the_image_has_what_it_names_and_no_root() -> None:
     text = (DEPLOY / "Dockerfile").read_text()
     lines = [line.split() for line in re.sub(r"\\\n", " ", text).splitlines() if line.strip()]
@@ -116,6 +88,20 @@ def test_the_image_has_what_it_names_and_no_root() -> None:
 
 def documents(path: Path) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all(path.read_text()))
+
+
+def test_workers_have_longer_to_end_than_they_give_to_flow_runs() -> None:
+    def grace(command: list[str]) -> float:
+        assert command[:3] == ["emdist", "flow", "worker"]
+        return float(command[command.index("--grace") + 1])
+
+    (compose,) = documents(DEPLOY / "compose.yaml")
+    service = compose["services"]["worker"]
+    assert float(service["stop_grace_period"].removesuffix("s")) > grace(service["command"]) + 10
+    (pod,) = documents(DEPLOY / "kubernetes" / "worker.yaml")
+    spec = pod["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    assert spec["terminationGracePeriodSeconds"] > grace(container["args"]) + 10
 
 
 def test_compose_names_what_it_has_and_keeps_no_secret() -> None:

@@ -6,11 +6,7 @@ server's log said so. The server of the other tests, as `emdist flow` starts one
 
 from __future__ import annotations
 
-import socket
-import sqlite3
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,53 +25,15 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.schedules import IntervalSchedule
-from prefect.settings import (
-    PREFECT_API_DATABASE_CONNECTION_URL,
-    PREFECT_API_URL,
-    temporary_settings,
-)
+from prefect.settings import PREFECT_API_URL
 
 from emdist.settings.config import make_config
 from tests.support.flow_processes import Script, until
+from tests.support.flow_services import whole_server
 
 POOL = "scheduled"
 #: Its days begin at half past six in UTC, so that no other time zone gives its hours.
 ZONE = "Asia/Kolkata"
-
-
-@contextmanager
-def whole_server(start: Callable[..., Script], home: Path) -> Iterator[None]:
-    """``prefect server start``; its database begins as a copy, because migrations take long."""
-    url = str(PREFECT_API_DATABASE_CONNECTION_URL.value())
-    home.mkdir()
-    with (
-        closing(sqlite3.connect(url.partition(":///")[2])) as old,
-        closing(sqlite3.connect(home / "prefect.db")) as new,
-    ):
-        old.backup(new)
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
-    server = start(
-        "prefect", "server", "start", "--host", "127.0.0.1", "--port", port, "--no-ui",
-        PREFECT_HOME=str(home),
-        PREFECT_API_DATABASE_CONNECTION_URL=f"sqlite+aiosqlite:///{home / 'prefect.db'}",
-        PREFECT_API_URL=f"http://127.0.0.1:{port}/api",
-    )  # fmt: skip
-    api = f"http://127.0.0.1:{port}/api"
-    until(lambda: server.process.poll() is not None or answers(api), "the server")
-    assert server.process.poll() is None, server.text
-    with temporary_settings({PREFECT_API_URL: api}):
-        yield
-    server.process.terminate()
-    server.end()
-
-
-def answers(api: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{api}/health", timeout=5):
-            return True
-    except OSError:
-        return False
 
 
 def scheduled(client: SyncPrefectClient, values: dict[str, Any]) -> UUID:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 
 import httpx
+from prefect.exceptions import CancelledRun
 
 from emdist.errors import EmdistError
 from emdist.flows.workarounds.server import own_server
@@ -49,6 +50,8 @@ def keep_errors_short() -> None:
 
 def _short(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, CancelledRun):
+        return False  # The flow has returned this state, which Prefect raises, and has logged why.
     if isinstance(error, EmdistError):
         record.exc_info, record.msg, record.args = None, str(error), ()
         record.shortened = True

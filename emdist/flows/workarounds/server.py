@@ -39,7 +39,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from emdist.errors import EmdistError
+from emdist.errors import ConfigError, EmdistError
 from emdist.inputs.quoting import without_credentials
 from emdist.runtime.contexts import set_to
 
@@ -62,7 +62,7 @@ def prefect_api() -> Iterator[None]:
     """Provide a Prefect API inside the block. A server that this starts also stops at the end."""
     configured = PREFECT_API_URL.value()
     if configured:
-        _check(configured)
+        check_api(configured, without_it())
         yield
         return
     print(
@@ -97,24 +97,39 @@ def answers(url: str, seconds: float = 3.0) -> bool:
     return _reason_of(url, seconds) is None
 
 
-def _check(url: str) -> None:
+def check_api(url: str, advice: str = "") -> None:
     """Raise EmdistError unless there is an API at `url` that gives this process access.
 
-    Users who name a server expect to see the run there, so no other server replaces it.
+    Users who name a server expect to see the run there, so no other server replaces it. `advice`
+    ends the message.
     """
     reason = _reason_of(url, 30.0)
     if reason is not None:
         raise EmdistError(
             f"The Prefect API at {without_credentials(url)} (PREFECT_API_URL) does not answer: "
-            f"{reason!s:.150}. Start that server or correct the URL. {without_it()}"
+            f"{reason!s:.150}. Start that server or correct the URL. {advice}".rstrip()
         )
     try:
         with get_client(sync_client=True) as client:
             client.api_version()
     except httpx.HTTPError as error:
         if denied(error):
-            raise EmdistError(f"{denied(error)} {without_it()}") from None
+            raise EmdistError(f"{denied(error)} {advice}".rstrip()) from None
         # Other errors may pass. If they do not, Prefect reports them.
+
+
+def needed_api(what: str) -> None:
+    """Raise an error unless PREFECT_API_URL names an API that gives this process access.
+
+    `what` needs it, and begins the message.
+    """
+    url = PREFECT_API_URL.value()
+    if not url:
+        raise ConfigError(
+            f"{what} needs a running Prefect server, but PREFECT_API_URL is not set. Set it to the "
+            "URL of the server, such as http://127.0.0.1:4200/api."
+        )
+    check_api(url)
 
 
 def without_it() -> str:
