@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import yaml
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import AfterValidator
 
+from emdist.flows.assets import stage
 from emdist.flows.command import run_command
 from emdist.flows.ending import check_late, ended
 from emdist.flows.naming import run_name, title
@@ -78,8 +78,7 @@ def _label(asked: Labelling, settings: Sequence[str]) -> dict[str, Any]:
     with outcome.working(), teller(str(flow_run.id), title(config)) as tell:
         tell.tagged(["emdist"])
 
-        @task(name="label", cache_policy=NO_CACHE, persist_result=False)
-        def work() -> dict[str, Any]:
+        def label() -> dict[str, Any]:
             return label_data(
                 model,
                 whole.data,
@@ -91,7 +90,7 @@ def _label(asked: Labelling, settings: Sequence[str]) -> dict[str, Any]:
                 whole.components,
             )
 
-        summary = work()
+        summary = stage(label, out, "labels", (model, Location(whole.data.path)))()
         tell.finished(page_of_labelling(summary).to_markdown(), _components(summary))
     say(logging.INFO, f"labelled {summary['rows']:,} rows in {summary['labels']}")
     return summary

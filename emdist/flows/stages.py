@@ -6,13 +6,12 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from prefect import Task, task
-from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
 from emdist.composition.make import run_location
 from emdist.errors import EngineError
 from emdist.fit.events import Warned
+from emdist.flows.assets import stage
 from emdist.flows.ending import check_late
 from emdist.flows.naming import title
 from emdist.flows.script import current
@@ -23,6 +22,7 @@ from emdist.jobs.job import Job
 from emdist.jobs.run import open_job
 from emdist.settings.config import Config
 from emdist.settings.file import overridden
+from emdist.store.places.location import Location
 
 C = TypeVar("C", bound=Config)
 
@@ -105,19 +105,14 @@ def _stages(job: Job[Any, Any], publish: Publish, tell: Teller) -> dict[str, Any
         held_back["summary"] = summary.to_dict()  # Too large to return: a part per component.
         return {"run": held_back["summary"]["run"]}
 
-    _stage(survey)()
-    part = _stage(segment)
+    data = Location(job.config.data.path)
+    model = job.run.folder.location.child("final")
+    stage(survey)()
+    part = stage(segment)
     while not part()["finished"]:
         pass
-    _stage(finish)()
-    _stage(label)()
-    _stage(summarise)()
+    stage(finish, model, "model", (data,))()
+    stage(label, job.target if job.config.labels.write else None, "labels", (model, data))()
+    stage(summarise)()
     found: dict[str, Any] = held_back["summary"]
     return found
-
-
-def _stage(work: Callable[[], dict[str, Any]]) -> Task[[], dict[str, Any]]:
-    """Return `work` as a task that always runs and stores no result."""
-    # The default cache policy would take the second segment for the first. Results of tasks are
-    # pickles that are not written atomically, so the checkpoints hold the state instead.
-    return task(name=work.__name__, cache_policy=NO_CACHE, persist_result=False)(work)
