@@ -13,7 +13,7 @@ DEMO := demo
 # Of the data that `make bench` measures on; ONLY="lloyd gmm" measures what begins so.
 SIZE ?= small
 
-.PHONY: help demo test test-long test-slow test-random test-newest test-newest-short release chaos keep check format lint types imports bench bench-disk ratio pins clean
+.PHONY: help demo test test-long test-slow test-random test-newest test-newest-short test-clusters services release chaos keep check format lint types imports bench bench-disk ratio pins clean
 
 help:
 	@echo "make demo       the whole pipeline on real input, about a minute after the install"
@@ -22,6 +22,7 @@ help:
 	@echo "make test-long  the tests that take many seconds each; CI runs them too"
 	@echo "make test-slow  the long variants of the tests"
 	@echo "make test-random  the laws on new random data"
+	@echo "make test-clusters  Azure and Google Cloud Storage, as servers on this machine"
 	@echo "make test-newest  the wheel with the newest packages, on every Python from 3.11 that is found"
 	@echo "make chaos      hundreds of random faults, 100 kills in one run; half an hour; SEED=n repeats one"
 	@echo "make bench      emdist beside its peers and the machine's limits; SIZE=small|medium|large"
@@ -66,6 +67,20 @@ test-newest: $(READY)
 test-newest-short: $(READY)
 	$(BIN)/python -m tools.newest build/newest --short \
 		--without $$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+
+# Servers of the tests that are no part of `dev`: Azurite from npm.
+SERVICES := build/services/.ready
+
+$(SERVICES): $(READY)
+	mkdir -p build/services
+	-npm install --silent --no-audit --no-fund --prefix build/services azurite@3
+	touch $@
+
+services: $(SERVICES)
+
+# A test whose service is missing is skipped, and says what is missing.
+test-clusters: $(SERVICES)
+	$(BIN)/python -m pytest -rs -m 'not slow' tests/store/test_azure_and_google.py
 
 release: $(READY)
 	$(BIN)/python -m tools.artefacts build/release --release

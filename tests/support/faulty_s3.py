@@ -84,7 +84,7 @@ class Plan:
         return kind
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     # Else a body waits for the receipt of its headers, which the kernel delays by 40 ms.
     disable_nagle_algorithm = True
@@ -160,8 +160,8 @@ class _Proxy(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, upstream: tuple[str, int]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, upstream: tuple[str, int], handler: type[Handler]) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
         self.upstream = upstream
         self.plan = Plan()
         self.changes = threading.Lock()
@@ -207,8 +207,8 @@ class S3:
 
 
 @contextlib.contextmanager
-def serving() -> Iterator[S3]:
-    """A new bucket; skips the test where moto is not installed."""
+def serving(handler: type[Handler] = Handler) -> Iterator[S3]:
+    """A new bucket, behind a proxy of such handlers; skips the test where moto is not installed."""
     pytest.importorskip("flask", reason="the S3 server is moto's: pip install 'emdist[dev]'")
     server = pytest.importorskip("moto.moto_server.threaded_moto_server")
     from moto.core import DEFAULT_ACCOUNT_ID
@@ -219,7 +219,7 @@ def serving() -> Iterator[S3]:
     backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
     if BUCKET not in backend.buckets:
         backend.create_bucket(BUCKET, "us-east-1")
-    proxy = _Proxy(moto.get_host_and_port())
+    proxy = _Proxy(moto.get_host_and_port(), handler)
     thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
