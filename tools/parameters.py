@@ -21,6 +21,7 @@ import yaml
 from pydantic import BaseModel
 
 import emdist
+from emdist.composition.daily_config import DailyConfig, DailySection
 from emdist.composition.sweep_config import SweepConfig, SweepSection
 from emdist.parameters.attributes import attribute
 from emdist.parameters.configuration import CONFIGURATION
@@ -77,7 +78,7 @@ def with_docstring(text: str, cls: type[Any]) -> str:
 
 def sections() -> Iterator[tuple[str, type[Section], bool]]:
     """Yield name and class of each section of a configuration, and whether it is optional."""
-    for name, field in SweepConfig.model_fields.items():
+    for name, field in {**SweepConfig.model_fields, **DailyConfig.model_fields}.items():
         kinds = [field.annotation, *getattr(field.annotation, "__args__", ())]
         found = [one for one in kinds if isinstance(one, type) and issubclass(one, Section)]
         if found:  # Not the list of steps, `prepare`.
@@ -91,10 +92,10 @@ def reference() -> str:
         "# Only data.path has none. The fields",
         "# are those of `emdist fit --config`, `emdist flow cluster` and deployments. Not here,",
         "# but in docs/parameters.md: the keys of clusters of Dask, the options of models,",
-        "# assignments, weights and schedules, and the section sweep.",
+        "# assignments, weights and schedules, and the sections sweep and daily.",
     ]
     for name, kind, optional in sections():
-        if kind is SweepSection:
+        if kind in (SweepSection, DailySection):
             continue
         if kind is ModelSection:
             lines += ["", *_commented(CONFIGURATION["prepare"], ""), "prepare: []"]

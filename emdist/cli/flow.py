@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn
 
 import typer
 
+from emdist.cli.flow_options import (
+    ConfigFile,
+    Deployment,
+    Key,
+    Scheduled,
+    Settings,
+    Storage,
+    calling,
+    leave,
+)
 from emdist.cli.flow_service import setup, worker
 from emdist.cli.options import (
     EPILOG,
@@ -19,53 +26,13 @@ from emdist.cli.options import (
     command_group,
     help_text,
 )
+from emdist.cli.rows import Append
 from emdist.parameters.configuration import help_of
 from emdist.report.answer import REPEAT, ending, reported
 from emdist.report.lines import keep_lines_whole
 from emdist.report.signals import SIGNALS, heed_signals, not_swallowed
-from emdist.runtime.extras import need
 
 app = command_group()
-
-ConfigFile = Annotated[
-    str,
-    typer.Argument(
-        metavar="CONFIG.yaml",
-        help="File with the configuration. `emdist config quickstart` prints an example.",
-    ),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Set any key of the configuration, as in fit.seed=7. Repeatable.",
-    ),
-]
-Key = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Name of the run. The same name resumes it. (default: the id of the flow run, which "
-        "makes a new run)",
-    ),
-]
-Scheduled = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TIME",
-        help="Time for which to run, as in 2026-11-30 or 2026-11-30T02:00+01:00. Templates such "
-        "as {scheduled:%Y-%m-%d} are filled with it. (default: now)",
-    ),
-]
-Storage = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE.yaml",
-        help="File with storage options by section (data, model, labels). Prefect does not see "
-        "them. (default: the file that EMDIST_STORAGE_OPTIONS names)",
-    ),
-]
 
 
 def _flow() -> None:
@@ -77,6 +44,7 @@ def _flow() -> None:
     Examples:
       emdist flow cluster config.yaml --key monday
       emdist flow sweep sweep.yaml --key monday
+      emdist flow daily daily.yaml
       emdist flow label runs/monday new.zarr new-labels.zarr
       emdist flow ingest measurements.parquet measurements.zarr
     """
@@ -86,14 +54,7 @@ def cluster(
     config: ConfigFile,
     settings: Settings = None,
     key: Key = None,
-    deployment: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FLOW/NAME",
-            help="Submit the configuration to this deployment of the server at PREFECT_API_URL. "
-            "(default: run it here)",
-        ),
-    ] = None,
+    deployment: Deployment = None,
     scheduled: Scheduled = None,
 ) -> None:
     """Fit one model and label the rows, as a Prefect flow.
@@ -115,7 +76,11 @@ def cluster(
 
 
 def sweep(
-    config: ConfigFile, settings: Settings = None, key: Key = None, scheduled: Scheduled = None
+    config: ConfigFile,
+    settings: Settings = None,
+    key: Key = None,
+    deployment: Deployment = None,
+    scheduled: Scheduled = None,
 ) -> None:
     """Fit several models and label with the best, as a Prefect flow.
 
@@ -125,11 +90,39 @@ def sweep(
     Examples:
       emdist flow sweep sweep.yaml --key monday
       emdist flow sweep sweep.yaml --set sweep.criterion=aic
+      emdist flow sweep sweep.yaml --key mine --deployment sweep/emdist
     """
     with calling():
         from emdist.flows.sweep import run
 
-        code = run(config, settings or (), key, scheduled)
+        code = run(config, settings or (), key, deployment, scheduled)
+    leave(code)
+
+
+def daily(
+    config: ConfigFile,
+    settings: Settings = None,
+    deployment: Deployment = None,
+    scheduled: Scheduled = None,
+) -> None:
+    """Label new rows, fit again if that is due, and publish, as a Prefect flow.
+
+    For data that grow. The first call fits a model. Each later call labels the rows that have come
+    with the accepted model, and fits again, starting from it, as the section daily says. A new
+    model is published with its labels if its drift is within the limits of the section drift.
+
+    Start the same command again, by the clock or by hand: what is done is not done twice, and what
+    was interrupted continues.
+
+    Examples:
+      emdist flow daily daily.yaml
+      emdist flow daily daily.yaml --set daily.refit_every=7d
+      emdist flow daily daily.yaml --deployment daily/emdist
+    """
+    with calling():
+        from emdist.flows.daily import run
+
+        code = run(config, settings or (), deployment, scheduled)
     leave(code)
 
 
@@ -151,6 +144,7 @@ def label(
     ] = None,
     components: Annotated[list[int] | None, ChosenComponents] = None,
     overwrite: Annotated[bool, Overwrite] = False,
+    append: Annotated[bool, Append] = False,
     settings: Settings = None,
     storage: Storage = None,
     scheduled: Scheduled = None,
@@ -163,13 +157,14 @@ def label(
     Examples:
       emdist flow label runs/monday new.zarr new-labels.zarr
       emdist flow label runs/monday new.zarr scores.zarr -o labels -o score
+      emdist flow label runs/monday growing.zarr labels.zarr --append
     """
     values: dict[str, Any] = {"model": model, "data": {"path": data}, "out": out}
-    values["overwrite"] = overwrite
+    values |= {"overwrite": overwrite, "append": append}
     with calling():
         from emdist.flows.label import run
 
-        values |= {"outputs": outputs or ["labels"], "components": components}
+        values |= {"outputs": outputs, "components": components}
         code = run(values, settings or (), storage, scheduled)
     leave(code)
 
@@ -255,25 +250,8 @@ def check(
 
 
 app.callback(help=help_text(_flow))(_flow)
-for _command in (cluster, sweep, label, ingest, check, worker, setup):
+for _command in (cluster, sweep, daily, label, ingest, check, worker, setup):
     app.command(cls=Command, epilog=EPILOG, help=help_text(_command))(_command)
-
-
-@contextmanager
-def calling() -> Iterator[None]:
-    """Inside, Prefect can be imported and a flow be called; errors end the command."""
-    with reported(False, REPEAT):
-        need("prefect", "emdist flow")
-        # Prefect catches interrupts, reports them and raises them again. None may be sent twice.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        yield
-
-
-def leave(code: int) -> NoReturn:
-    """End the process with the exit code of a flow."""
-    from emdist.flows.script import leave as end
-
-    end(code)
 
 
 def script(name: str) -> NoReturn:

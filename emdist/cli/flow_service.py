@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from emdist.cli.flow_options import calling, leave
+
 Pool = Annotated[
     str, typer.Option(metavar="NAME", help="Name of the work pool, whose type is process.")
 ]
@@ -42,8 +44,6 @@ def worker(
       emdist flow worker
       emdist flow worker --pool emdist --limit 2 --grace 100
     """
-    from emdist.cli.flow import calling, leave
-
     with calling():
         from emdist.flows.worker import run
 
@@ -106,8 +106,6 @@ def setup(
       emdist flow setup --limit 2
       emdist flow setup --pool emdist --retries 3 --notify slack-webhook/operators
     """
-    from emdist.cli.flow import calling, leave
-
     with calling():
         from emdist.flows.setup import Care, heartbeat_of_settings, run
 

@@ -22,6 +22,7 @@ from emdist.jobs.records import load_fitted, load_latest, reading_of
 from emdist.mixtures.distribution import MixtureDistribution
 from emdist.settings.config import ModelSection
 from emdist.store.places.location import Location
+from emdist.store.runs.publications import published
 
 E = TypeVar("E", bound=Estimator)
 
@@ -71,7 +72,7 @@ def load(path: str | os.PathLike[str], kind: type[Estimator] = Estimator) -> Est
             f"kind={shown(kind)}; expected a class of emdist, such as emdist.GaussianMixture. "
             "Leave kind out to load any model."
         )
-    place = as_location(path, _WANTED)
+    place = published(as_location(path, _WANTED), "model")
     section, fitted, meta = _loaded(place)
     estimator = _empty(section, meta.get("estimator"))
     known = estimator.get_params()
@@ -131,7 +132,7 @@ def load_distribution(path: str | os.PathLike[str], prepared: bool = False) -> M
         If the model is not a mixture, such as K-means, if it prepares rows and `prepared` is False,
         or if `path` is not a path.
     """
-    place = as_location(path, _WANTED)
+    place = published(as_location(path, _WANTED), "model")
     section, fitted, meta = _loaded(place)
     return fitted_distribution(section, fitted, reading_of(place, section, meta), prepared)
 

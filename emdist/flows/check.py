@@ -9,6 +9,7 @@ from typing import Any
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
 from pydantic import BaseModel, ValidationError
 
+from emdist.composition.daily_config import make_daily_config
 from emdist.composition.sweep_config import make_sweep_config
 from emdist.errors import ConfigError
 from emdist.flows.ingest import Ingest
@@ -23,6 +24,7 @@ from emdist.settings.templates import PLACES, Occasion, filled, has_templates
 _FLOWS: Mapping[str, Callable[[Mapping[str, Any], str], BaseModel]] = {
     "emdist.flows.cluster.cluster": make_config,
     "emdist.flows.sweep.sweep": make_sweep_config,
+    "emdist.flows.daily.daily": make_daily_config,
     "emdist.flows.label.label": lambda values, where: make_section(Labelling, values, where),
     "emdist.flows.ingest.ingest_files": lambda values, where: make_section(Ingest, values, where),
 }
@@ -71,7 +73,8 @@ def _deployment(values: Mapping[str, Any], entry: str) -> Sequence[str]:
         parameters = {**own, **(one.get("parameters") or {})}
         lines.append(f"schedule {number} ({when}, {zone}){_given(parameters, entry, values)}")
         key = ((parameters.get("config") or {}).get("run") or {}).get("key")
-        if key and not has_templates({"run": {"key": key}}):
+        numbered = entry == "emdist.flows.daily.daily"  # It numbers the runs of the series.
+        if key and not numbered and not has_templates({"run": {"key": key}}):
             lines.append(
                 f"note: run.key {key!r} is the same each time, so only the first run of schedule "
                 f"{number} does anything while the data stay the same"
@@ -95,6 +98,8 @@ def _told(values: Mapping[str, Any], path: str, deployment: str) -> Sequence[str
     """Check a configuration of any flow; return what to print."""
     if "sweep" in values:
         entry = "emdist.flows.sweep.sweep"
+    elif "daily" in values:
+        entry = "emdist.flows.daily.daily"
     else:
         entry = f"emdist.flows.{'label.label' if 'out' in values else 'cluster.cluster'}"
     make = _FLOWS[entry]

@@ -34,9 +34,10 @@ class Labelling(Section):
     model: str
     data: NewDataSection
     out: str
-    outputs: tuple[OutputName, ...] = ("labels",)
+    outputs: tuple[OutputName, ...] | None = None
     components: tuple[int, ...] | None = None
     overwrite: bool = False
+    append: bool = False
     cluster: ClusterSection = ClusterSection()
     skip_late: Annotated[str, AfterValidator(duration_text)] | None = None
 
@@ -88,6 +89,7 @@ def _label(asked: Labelling, settings: Sequence[str]) -> dict[str, Any]:
                 whole.overwrite,
                 tell,
                 whole.components,
+                whole.append,
             )
 
         summary = stage(label, out, "labels", (model, Location(whole.data.path)))()

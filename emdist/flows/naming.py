@@ -10,6 +10,7 @@ from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
 from pydantic import BaseModel
 
+from emdist.composition.daily_config import DailyConfig
 from emdist.composition.sweep_config import SweepConfig
 from emdist.flows.templates import occasion
 from emdist.settings.config import Config
@@ -37,6 +38,8 @@ def _name(parameters: dict[str, Any], name: str) -> str:
     asked: BaseModel = parameters["config"]
     values = overridden(asked.model_dump(exclude_unset=True), parameters.get("set") or ())
     config = type(asked).model_validate(filled(values, occasion()))
+    if isinstance(config, DailyConfig):
+        return f"{title(config)} {occasion().scheduled:%Y-%m-%dT%H:%M}"
     key = getattr(getattr(config, "run", None), "key", None)
     return f"{title(config)} {key or name}"
 
@@ -47,6 +50,8 @@ def title(config: Any) -> str:
         numbers = config.sweep.n_components
         families = "+".join(config.sweep.families or [config.model.name])
         return f"{_stem(config.data.path)} {families}-{min(numbers)}..{max(numbers)}"
+    if isinstance(config, DailyConfig):
+        return f"{_stem(config.data.path)} {config.what()} {config.series}"
     if isinstance(config, Config):
         return f"{_stem(config.data.path)} {config.what()}"
     if hasattr(config, "out"):

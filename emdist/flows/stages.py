@@ -3,7 +3,8 @@
 # Annotations are not postponed: Prefect cannot resolve them in a flow that it loads from its file,
 # as `flow.serve` does.
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from prefect.runtime import flow_run
@@ -37,19 +38,40 @@ def perform(
 
     `settings` replace those of `asked`, and `make` checks a configuration as the command line does.
     """
+    config = completed(asked, settings, make)
+    key = config.run.key or str(flow_run.id)
+    advice = f"To continue, start it again with the same configuration and --key {key}"
+    with told(config, key, advice) as tell:
+        say(logging.INFO, f"run folder {run_location(config, key)}; to resume it, use --key {key}")
+        return persistently(config, key, publish, tell)
+
+
+def completed(asked: C, settings: Sequence[str], make: Callable[..., C]) -> C:
+    """Return the configuration of a flow with `settings`, templates and storage options.
+
+    Raises
+    ------
+    ConfigError
+        If it is not valid, or has a secret.
+    SkippedError
+        If the flow run is late.
+    """
     check_public(asked)
     values = overridden(asked.model_dump(exclude_unset=True), settings, SET)
     changed = make(values)
     check_public(changed)
     check_late(current_run(), changed.run.skip_late)
-    config = _patient(joined(make(with_values(values)), storage_options()))
-    key = config.run.key or str(flow_run.id)
+    return _patient(joined(make(with_values(values)), storage_options()))
+
+
+@contextmanager
+def told(config: Config, key: str, advice: str) -> Iterator[Teller]:
+    """Yield what tells Prefect of the work inside. `advice` says how to go on after an end."""
     outcome = current()
-    outcome.advice = f"To continue, start it again with the same configuration and --key {key}"
+    outcome.advice = advice
     with outcome.working(), teller(key, title(config)) as tell:
         tell.tagged(["emdist", config.model.name])
-        say(logging.INFO, f"run folder {run_location(config, key)}; to resume it, use --key {key}")
-        return _persistently(config, key, publish, tell)
+        yield tell
 
 
 def _patient(config: C) -> C:
@@ -62,7 +84,7 @@ def _patient(config: C) -> C:
     return config.model_copy(update={"run": config.run.model_copy(update={"if_running": "wait"})})
 
 
-def _persistently(
+def persistently(
     config: Config, key: str, publish: Publish, tell: Teller
 ) -> tuple[dict[str, Any], bool]:
     """Run all stages, with a new cluster after a lost one, as long as each gets further."""

@@ -75,6 +75,7 @@ def run(
     path: str,
     settings: Sequence[str] = (),
     key: str | None = None,
+    deployment: str | None = None,
     scheduled: str | None = None,
 ) -> int:
     """Run the flow as a command; see `emdist.flows.cluster.run`."""
@@ -82,7 +83,7 @@ def run(
     def read() -> SweepConfig:
         return keyed(make_sweep_config(overridden(read_values(path), settings), path), key)
 
-    return run_command(read, sweep, _print, scheduled=scheduled)
+    return run_command(read, sweep, _print, deployment, scheduled=scheduled)
 
 
 def _print(done: dict[str, Any]) -> None:

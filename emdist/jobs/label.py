@@ -25,6 +25,7 @@ from emdist.store.grids.left_out import left_out
 from emdist.store.labels.writer import LabelWriter
 from emdist.store.places.location import Location
 from emdist.store.runs.model_files import read_model
+from emdist.store.runs.publications import published
 from emdist.sums import Sums
 from emdist.wording import either
 
@@ -98,6 +99,7 @@ def label_data(
         raise ConfigError(
             "--append adds rows to labels, and --overwrite replaces them. Pass only one of the two."
         )
+    model = published(model, "model")
     refuse_templates({"data": {"path": data.path}, "out": out.url}, "emdist flow label")
     section, fitted, meta = load_fitted(model)
     reading = reading_of(model, section, meta)

@@ -11,6 +11,7 @@ from emdist.runtime.extras import need
 from emdist.store.labels.place import MARK, check_created, label_mark, outputs_there
 from emdist.store.places.files import no_folder, open_folder
 from emdist.store.places.location import Location, open_zarr_store
+from emdist.store.runs.publications import published
 from emdist.store.runs.sealed import MANIFEST_LIMIT
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def labels_at(place: Location) -> Location:
     NotFoundError
         If there are none.
     """
+    place = published(place, "labels")
     for found in (place, place.child("labels.zarr"), _elsewhere(place)):
         if found is not None and label_mark(found) is not None:
             return found

@@ -24,6 +24,7 @@ from emdist.store.places.faults import told
 from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location
 from emdist.store.runs.model_files import FROM, copy_model, read_model
+from emdist.store.runs.publications import published
 from emdist.store.runs.run_folder import RunFolder
 from emdist.store.runs.sealed import MANIFEST_LIMIT
 
@@ -154,6 +155,7 @@ def _begun(run: Location) -> tuple[bool, Origin | None]:
 
 
 def _loaded(place: Location) -> Origin:
+    place = published(place, "model")
     section, fitted, _ = load_fitted(place)
     reference = _reference(place, section, fitted)
     return Origin(place, section, fitted, read_model(place).sha256, reference)

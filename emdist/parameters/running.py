@@ -64,6 +64,28 @@ RUNNING = {
             "fail": "End with an error (exit code 8).",
         },
     ),
+    "daily.folder": Parameter(
+        "str",
+        "Local folder or URL in which `emdist flow daily` publishes models and labels.",
+    ),
+    "daily.refit_every": Parameter(
+        "str",
+        "Fit again, starting from the accepted model, when the last fit is this old, such as 7d.",
+        default="Never.",
+    ),
+    "daily.refit_share": Parameter(
+        "float",
+        "Fit again if the share of a component among the rows that are new differs by more than "
+        "this from its share when the model was accepted, such as 0.1.",
+        default="Never.",
+    ),
+    "daily.refit_score": Parameter(
+        "float",
+        "Fit again if the accepted model describes the rows that are new worse by more than this: "
+        "the loss of log-likelihood per row in nats or, for centres, the relative growth of the "
+        "inertia per row.",
+        default="Never.",
+    ),
     "run.folder": Parameter("str", "Local folder or URL that contains the runs."),
     "run.key": Parameter(
         "str",

@@ -36,6 +36,7 @@ from emdist.settings.data import DataSection as DataSection
 from emdist.settings.data import IngestSection as IngestSection
 from emdist.settings.data import NewDataSection as NewDataSection
 from emdist.settings.data import ReadingSection as ReadingSection
+from emdist.settings.drift import DriftSection as DriftSection
 from emdist.settings.model import ASSIGNMENTS as ASSIGNMENTS
 from emdist.settings.model import DISSIMILARITIES as DISSIMILARITIES
 from emdist.settings.model import FAMILIES as FAMILIES
@@ -84,17 +85,6 @@ class FitSection(_Origin):
         """The key ``from``: the earlier model that the fit starts from, or None."""
         found: str | None = getattr(self, "from")
         return found
-
-
-class DriftSection(Section):
-    """This section says how far the data may be from the model that a fit starts from."""
-
-    place = "drift"
-
-    moved: float | None = Field(None, gt=0, allow_inf_nan=False)
-    share: float | None = Field(None, gt=0, le=1)
-    score: float | None = Field(None, gt=0, allow_inf_nan=False)
-    action: Literal["warn", "fail"] = "warn"
 
 
 class ClusterSection(Section):
@@ -327,5 +317,10 @@ def make_config(
         raise ConfigError(
             f"{where} has the section sweep, which fits several models. Start it by `emdist sweep"
             f"{file}`{flow}, or leave the section out to fit one model."
+        )
+    if "daily" in values:
+        raise ConfigError(
+            f"{where} has the section daily, which is for data that grow. Start it by `emdist flow "
+            "daily`, or leave the section out to fit one model."
         )
     return make_section(Config, values, where, names)

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 import emdist
+from emdist.composition.daily_config import DailyConfig
 from emdist.composition.sweep_config import SweepConfig
 from emdist.errors import ConfigError
 from emdist.fit.criteria import CRITERIA
@@ -72,7 +73,11 @@ def test_choices_are_the_plugins_that_there_are(key: str) -> None:
 
 def test_choices_of_literals_and_criteria() -> None:
     assert set(CONFIGURATION["sweep.criterion"].choices) == set(CRITERIA)
-    schema: Any = SweepConfig.model_json_schema()["$defs"]
+    schema: Any = {
+        name: one
+        for cls in (SweepConfig, DailyConfig)
+        for name, one in cls.model_json_schema()["$defs"].items()
+    }
     for place, known in CONFIGURATION.items():
         if place == "prepare":  # It is a list, and no section.
             continue
