@@ -5,21 +5,23 @@ from __future__ import annotations
 import os
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.composition.model import make_model
+from emdist import composition, fit
 from emdist.errors import ConfigError
 from emdist.estimators.base import Estimator
 from emdist.estimators.best_model import BestModel
 from emdist.estimators.loading import load
 from emdist.estimators.wording import in_parameters
-from emdist.fit.aligning import Matching, in_order, matched
 from emdist.inputs.quoting import shown
 from emdist.interfaces import Floats
+
+if TYPE_CHECKING:
+    from emdist.fit.aligning import Matching
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,8 +123,11 @@ def align(model: Any, reference: Any) -> Alignment:
     [[0.5], [5.5]]
     """
     one, other = _fitted(model, "model"), _fitted(reference, "reference")
-    found = matched(
-        make_model(one._section), one._fitted, make_model(other._section), other._fitted
+    found = fit.aligning.matched(
+        composition.model.make_model(one._section),
+        one._fitted,
+        composition.model.make_model(other._section),
+        other._fitted,
     )
     return _aligned(one, found)
 
@@ -131,7 +136,10 @@ def _aligned(estimator: Estimator, found: Matching) -> Alignment:
     new = copy(estimator)
     labels = estimator.__dict__.get("labels_")
     new._adopt(
-        in_order(make_model(estimator._section), estimator._fitted, found), estimator._section
+        fit.aligning.in_order(
+            composition.model.make_model(estimator._section), estimator._fitted, found
+        ),
+        estimator._section,
     )
     new._stream = None
     result = Alignment(new, found.order, found.matches, found.moved, found.new, found.gone)

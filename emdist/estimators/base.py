@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import KW_ONLY
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.composition.caching import kept_source
-from emdist.composition.make import make_plan
-from emdist.composition.memory import check_result, checked_memory
-from emdist.composition.model import make_model
-from emdist.composition.recipe import Recipe
+from emdist import composition, fit, jobs, prepare, quality, settings, store
 from emdist.errors import DegenerateWarning, ShapeError, StartError, WeightError
 from emdist.estimators.callbacks import Callbacks
 from emdist.estimators.collecting import Gathered, gathered
@@ -34,33 +30,23 @@ from emdist.estimators.preparing import learned_for
 from emdist.estimators.reading import Reading
 from emdist.estimators.results import Results
 from emdist.estimators.settings import Settings
-from emdist.fit.data_changes import check_unwritten, stamps
-from emdist.fit.fitted import Collect, result
-from emdist.fit.observed import observed_source
-from emdist.fit.prepared_blocks import held_prepared, uncached
-from emdist.fit.start import Given
-from emdist.fit.state import FitState
-from emdist.fit.survey import check_total
-from emdist.fit.unsaved import completed
 from emdist.inputs.frames import check_given, check_names
 from emdist.inputs.names import both, match, names_of
 from emdist.inputs.quoting import shown
 from emdist.interfaces import Engine, Model, Source, Spread
-from emdist.jobs.records import save_fitted
-from emdist.jobs.warming import share_kernels
 from emdist.parameters.choices import CorruptChunks, Decode, MissingChunks, NonFinite
-from emdist.prepare.making import make_steps, steps_as_config
-from emdist.prepare.preparation import Preparation
-from emdist.prepare.source import has_known_width, planned, prepared
-from emdist.quality.doubts import doubts_of, unfinished
-from emdist.settings.config import ClusterSection, FitSection, ModelSection, Section
-from emdist.store.grids.nothing_left import nothing_left
-from emdist.store.labels.array_plans import described
-from emdist.store.runs.model_files import check_free
 from emdist.sums import Sums
 from emdist.wording import worded
 
-S = TypeVar("S", bound=Section)
+if TYPE_CHECKING:
+    from emdist.composition.recipe import Recipe
+    from emdist.fit.fitted import Collect
+    from emdist.fit.start import Given
+    from emdist.fit.state import FitState
+    from emdist.prepare.preparation import Preparation
+    from emdist.settings.config import FitSection, ModelSection, Section
+
+S = TypeVar("S", bound="Section")
 
 
 def warn_of_reading(source: Source, stacklevel: int) -> None:
@@ -118,12 +104,14 @@ class Estimator(Settings, Callbacks, Results, LabelWriting, Reading, BaseEstimat
 
     def _kept(self, rows: Source, engine: Engine) -> AbstractContextManager[Source]:
         """Keep decoded blocks of `rows` in memory between the passes of a fit."""
-        section = self._checked(ClusterSection, {}, cache=self.cache)
-        return kept_source(section, rows, engine, listen=self._listener())
+        section = self._checked(settings.config.ClusterSection, {}, cache=self.cache)
+        return composition.caching.kept_source(section, rows, engine, listen=self._listener())
 
     def _known(self, X: Any, sample_weight: Any, engine: Engine) -> Source:
         """Return `X` as a source of prepared rows; check that it has the fitted features."""
-        return prepared(self._matching(X, sample_weight, engine), self._fitted.preparation)
+        return prepare.source.prepared(
+            self._matching(X, sample_weight, engine), self._fitted.preparation
+        )
 
     def _matching(self, X: Any, sample_weight: Any, engine: Engine) -> Source:
         """Return `X` as a source of rows as they are; check that it has the fitted features."""
@@ -141,13 +129,15 @@ class Estimator(Settings, Callbacks, Results, LabelWriting, Reading, BaseEstimat
         fitted = self._fitted if self.__sklearn_is_fitted__() else None
         before = fitted if getattr(self, "warm_start", False) else None
         missing = self.non_finite == "missing"
-        steps = make_steps(self.prepare)
-        if steps and has_known_width(steps):
-            self._planned(planned(source, steps))  # refuses what it can before rows are read
+        steps = prepare.making.make_steps(self.prepare)
+        if steps and prepare.source.has_known_width(steps):
+            self._planned(
+                prepare.source.planned(source, steps)
+            )  # refuses what it can before rows are read
         made = learned_for(self.prepare, source, engine, missing, self.verbose, before)
         if made is None or self.cache == "off":
-            return prepared(source, made), made
-        return held_prepared(source, made, engine), made
+            return prepare.source.prepared(source, made), made
+        return fit.prepared_blocks.held_prepared(source, made, engine), made
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit the model to the rows of `X`.
@@ -173,22 +163,22 @@ class Estimator(Settings, Callbacks, Results, LabelWriting, Reading, BaseEstimat
         engine = make_engine(self.engine)
         rows = self._source(X, sample_weight, engine)
         warn_of_reading(rows, stacklevel=4)
-        before = stamps(rows)
+        before = fit.data_changes.stamps(rows)
         with self._kept(rows, engine) as kept, self._watched(X) as listen:
             source, preparation = self._prepared(kept, engine)
             recipe, given = self._planned(source)
-            checked_memory([recipe], source, engine)
-            share_kernels([recipe], source, engine)
-            plan = make_plan(recipe, source, engine, given, listen)
-            ((fit, state),) = completed([plan])
-        check_unwritten(rows, before)
+            composition.memory.checked_memory([recipe], source, engine)
+            jobs.warming.share_kernels([recipe], source, engine)
+            plan = composition.make.make_plan(recipe, source, engine, given, listen)
+            ((made, state),) = fit.unsaved.completed([plan])
+        fit.data_changes.check_unwritten(rows, before)
         model = recipe.section
-        self._end(state, fit.survey.spread, model, source, preparation)
-        for doubt in unfinished(self._fitted, "max_iter", "tol"):
+        self._end(state, made.survey.spread, model, source, preparation)
+        for doubt in quality.doubts.unfinished(self._fitted, "max_iter", "tol"):
             warnings.warn(worded(doubt.message, "parameters"), ConvergenceWarning, stacklevel=3)
-        for doubt in doubts_of(model, self._fitted):
+        for doubt in quality.doubts.doubts_of(model, self._fitted):
             warnings.warn(worded(doubt.message, "parameters"), DegenerateWarning, stacklevel=3)
-        self._remember(uncached(source), engine, X, before)
+        self._remember(fit.prepared_blocks.uncached(source), engine, X, before)
         return self
 
     def _planned(self, source: Source) -> tuple[Recipe, Given]:
@@ -197,7 +187,7 @@ class Estimator(Settings, Callbacks, Results, LabelWriting, Reading, BaseEstimat
         # Starting values are those of prepared rows, to which the names of the data do not apply.
         names = None if self.prepare else names_of(source)
         check_given(self.get_params(deep=False), names)
-        recipe, features = Recipe(model, section), source.shape[1]
+        recipe, features = composition.recipe.Recipe(model, section), source.shape[1]
         if recipe.k > source.shape[0] and not given.places(recipe.model, features):
             raise StartError(
                 f"n_samples={source.shape[0]} should be >= {shown(recipe.k)}, the number of "
@@ -232,7 +222,7 @@ class Estimator(Settings, Callbacks, Results, LabelWriting, Reading, BaseEstimat
         assert best is not None
         history = tuple(r for r in state.history if r.restart == best.restart)
         self._stream = None
-        self._adopt(result(best, spread, history, names_of(source), preparation), model)
+        self._adopt(fit.fitted.result(best, spread, history, names_of(source), preparation), model)
 
     def _schedule(self) -> dict[str, Any]:
         """Return the schedule and its options, with the names that a configuration uses."""
@@ -257,29 +247,36 @@ class Estimator(Settings, Callbacks, Results, LabelWriting, Reading, BaseEstimat
         return self._fitted.preparation
 
     def _model(self) -> Model[Any]:
-        return make_model(self._told())
+        return composition.model.make_model(self._told())
 
     def _collect(self, X: Any, resp: bool = False, only_labels: bool = False) -> Gathered:
         check_is_fitted(self)
         engine = make_engine(self.engine)
         source = self._known(X, None, engine)
-        check_result(source.shape[0], self._fitted.n_columns if resp else 0)
+        composition.memory.check_result(source.shape[0], self._fitted.n_columns if resp else 0)
         model = self._model()
 
         def task(seen: Source) -> Collect:
             numerics = self._fitted.numerics(model, source.dtype)
             origin, params = self._fitted.spread.origin, self._fitted.params
-            return Collect(seen, model, params, origin, numerics, resp, only_labels)
+            return fit.fitted.Collect(seen, model, params, origin, numerics, resp, only_labels)
 
         rows = self._as_fitted(X)
         columns = "component" if resp else ""
         return gathered(
-            engine, source, task, rows, lambda one: observed_source(one, model), columns
+            engine,
+            source,
+            task,
+            rows,
+            lambda one: fit.observed.observed_source(one, model),
+            columns,
         )
 
     def _told_of(self, output: str) -> dict[str, Any]:
         """Return what results are, as attributes: those of the output of labels with that name."""
-        return described(output, self._fitted.n_columns, self._section.noise is not None)
+        return store.labels.array_plans.described(
+            output, self._fitted.n_columns, self._section.noise is not None
+        )
 
     @property
     def _label_of_none(self) -> int:
@@ -299,8 +296,10 @@ class Estimator(Settings, Callbacks, Results, LabelWriting, Reading, BaseEstimat
         source = self._known(X, sample_weight, engine)
         sums = self._fitted.label(self._model(), source, engine)
         if sample_weight is None and float(sums["weight"]) == 0:
-            raise ShapeError(f"{nothing_left(source)} There is nothing to score.")
-        check_total(float(sums["weight"]))
+            raise ShapeError(
+                f"{store.grids.nothing_left.nothing_left(source)} There is nothing to score."
+            )
+        fit.survey.check_total(float(sums["weight"]))
         if not np.isfinite(sums["score"]):
             raise WeightError(
                 "The scores of all rows, times their sample weights, sum to more than float64 "
@@ -353,13 +352,13 @@ class Estimator(Settings, Callbacks, Results, LabelWriting, Reading, BaseEstimat
         """
         check_is_fitted(self)
         place = as_location(path, "a folder to save the model in")
-        check_free(place)
+        store.runs.model_files.check_free(place)
         params = self.get_params(deep=False)
-        steps = steps_as_config(params.pop("prepare"))
+        steps = prepare.making.steps_as_config(params.pop("prepare"))
         extra = {
             "estimator": type(self).__name__,
             "params": to_json(params | ({"prepare": steps} if steps else {})),
             # New data are read like those of the fit, unless one says otherwise.
             "reading": {**self._reading().reading(), **self._layout.to_json()},
         }
-        save_fitted(place, self._section, self._fitted, extra)
+        jobs.records.save_fitted(place, self._section, self._fitted, extra)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.composition.model import make_family, make_weights
+from emdist import composition, families, fit, models
 from emdist.errors import ConfigError
 from emdist.estimators.fitted_attributes import Learned
 from emdist.estimators.from_parameters import Parameters, array, names_for, with_number
@@ -24,13 +24,13 @@ from emdist.estimators.gaussian import (
 )
 from emdist.estimators.parameters import parameters
 from emdist.estimators.to_sklearn import posteriors_of
-from emdist.families.gaussian.variational import Variational
-from emdist.fit.fitted import Fitted
-from emdist.fit.start import Given
 from emdist.interfaces import Floats
-from emdist.models.weights import Posterior
 from emdist.parameters.choices import WeightPrior
-from emdist.settings.config import FitSection, ModelSection
+
+if TYPE_CHECKING:
+    from emdist.fit.fitted import Fitted
+    from emdist.fit.start import Given
+    from emdist.settings.config import FitSection, ModelSection
 
 _WEIGHTS: dict[WeightPrior, str] = {
     "dirichlet_process": "variational_process",
@@ -313,14 +313,17 @@ class BayesianGaussianMixture(GaussianEstimator):
 
     def _given(self, model: ModelSection, d: int) -> Given:
         if not self._is_warm(model, d):
-            return Given()
+            return fit.start.Given()
         components = self._fitted.params.components
         scales = {self._scale: np.array(self.covariances_), "counts": components.counts}
-        return Given(self.means_, self.weights_, scales)
+        return fit.start.Given(self.means_, self.weights_, scales)
 
     def _attributes(self, fitted: Fitted, section: ModelSection) -> dict[str, Any]:
-        family, weights = make_family(section).informed(fitted.spread), make_weights(section)
-        assert isinstance(family, Variational)
+        family, weights = (
+            composition.model.make_family(section).informed(fitted.spread),
+            composition.model.make_weights(section),
+        )
+        assert isinstance(family, families.gaussian.variational.Variational)
         kappa, nu = family.widths(fitted.params.components)
         prior = family.numbers
         found = {
@@ -332,7 +335,7 @@ class BayesianGaussianMixture(GaussianEstimator):
             "degrees_of_freedom_prior_": prior.degrees,
             "covariance_prior_": prior.scale if prior.scale.ndim else float(prior.scale),
         }
-        if isinstance(weights, Posterior):
+        if isinstance(weights, models.weights.Posterior):
             counts = fitted.params.counts
             own = weights.concentrations(counts)
             found["weight_concentration_"] = own if own.ndim == 1 else tuple(own)
@@ -395,7 +398,7 @@ class BayesianGaussianMixture(GaussianEstimator):
                 f"mean_precision_prior ({prior:g}), to which the sample weights are added."
             )
         bare = cls(**with_number(params, "n_components", k))
-        weights = make_weights(bare._sections(d)[0])
+        weights = composition.model.make_weights(bare._sections(d)[0])
         made = cls._made(
             Parameters(
                 found,

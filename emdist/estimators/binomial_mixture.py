@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,7 +15,9 @@ from emdist.estimators.fitted_attributes import Learned
 from emdist.estimators.parameters import parameters
 from emdist.inputs.arrays import real_array
 from emdist.interfaces import Floats
-from emdist.settings.config import ModelSection
+
+if TYPE_CHECKING:
+    from emdist.settings.config import ModelSection
 
 #: The family of binomials whose number of trials differs from cell to cell.
 _PAIRS = "binomial_pairs"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from emdist import fit
 from emdist.errors import ConfigError
 from emdist.estimators.verbose import listener
-from emdist.fit.events import Event, Iterated, Listener
 from emdist.inputs.quoting import shown
+
+if TYPE_CHECKING:
+    from emdist.fit.events import Event, Listener
 
 #: The methods of a callback of scikit-learn (`sklearn.callback.FitCallback`, since 1.9).
 _HOOKS = ("setup", "teardown", "on_fit_task_begin", "on_fit_task_end")
@@ -86,7 +89,7 @@ class Callbacks:
 
         def hear(event: Event) -> None:
             rest(event)
-            if isinstance(event, Iterated):
+            if isinstance(event, fit.events.Iterated):
                 task = context.subcontext(task_name="iteration")
                 task.call_on_fit_task_begin(estimator=self, X=X)
                 task.call_on_fit_task_end(estimator=self, X=X)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from emdist import fit, kernels, settings
 from emdist.errors import ConfigError, DataError
 from emdist.estimators.array_types import Matrix
 from emdist.estimators.base import Estimator
@@ -20,18 +21,14 @@ from emdist.estimators.from_parameters import Parameters, array, names_for, with
 from emdist.estimators.inputs import is_in_memory, is_query, make_engine
 from emdist.estimators.parameters import parameters
 from emdist.estimators.settings import as_floats, seeder
-from emdist.fit.assigned import check_scores
-from emdist.fit.data_changes import stamps
-from emdist.fit.fitted import Collect, Fitted, RowValues
-from emdist.fit.observed import observed_source
-from emdist.fit.start import Given
-from emdist.fit.state import Status
-from emdist.fit.survey import check_block
 from emdist.interfaces import Array, Engine, Floats, Source
-from emdist.kernels.tiles.distances import Between
-from emdist.kernels.tiles.tiles import tile_rows, tiles
 from emdist.parameters.choices import CentreInit, OnCollapse
-from emdist.settings.config import FitSection, ModelSection
+
+if TYPE_CHECKING:
+    from emdist.fit.fitted import Collect, Fitted, RowValues
+    from emdist.fit.start import Given
+    from emdist.kernels.tiles.distances import Between
+    from emdist.settings.config import FitSection, ModelSection
 
 #: Key of a configuration section -> the parameter with another name that it checks.
 NAMES: Mapping[str, str] = {"n_components": "n_clusters", "seed": "random_state"}
@@ -60,8 +57,8 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
         n_init = self.n_init
         if isinstance(n_init, str) and n_init == "auto":
             n_init = 10 if named and self.init == "random" else 1
-        fit = self._checked(
-            FitSection,
+        section = self._checked(
+            settings.config.FitSection,
             NAMES,
             seed=self._seed(),
             init=seeder(self.init, "init", get_args(CentreInit)) if named else None,
@@ -71,7 +68,7 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
             on_collapse=self.on_collapse,
             **self._schedule(),
         )
-        return fit, Given() if named else Given(self._centres(k, d))
+        return section, fit.start.Given() if named else fit.start.Given(self._centres(k, d))
 
     def _centres(self, k: int, d: int) -> Floats:
         if callable(self.init):
@@ -105,9 +102,11 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
         def task(seen: Source) -> Collect:
             numerics = self._fitted.numerics(model, source.dtype)
             origin, params = self._fitted.spread.origin, self._fitted.params
-            return Collect(seen, model, params, origin, numerics, only_labels=True)
+            return fit.fitted.Collect(seen, model, params, origin, numerics, only_labels=True)
 
-        found = gathered(engine, source, task, x, lambda one: observed_source(one, model))
+        found = gathered(
+            engine, source, task, x, lambda one: fit.observed.observed_source(one, model)
+        )
         labels: NDArray[np.int32] = found.shaped(
             found.value.labels, "labels", self._label_of_none, attributes=self._told_of("labels")
         )
@@ -149,7 +148,7 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
     def _unlearned(self, name: str) -> Any:
         recipe: tuple[Source, Any] | None = self.__dict__.get("_recipe")
         fitted = self.__sklearn_is_fitted__()
-        if name != "labels_" or not fitted or self._fitted.status is Status.GIVEN:
+        if name != "labels_" or not fitted or self._fitted.status is fit.state.Status.GIVEN:
             return super()._unlearned(name)
         if recipe is None:
             raise AttributeError(
@@ -164,7 +163,7 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
 
     def _check_read(self, source: Source) -> None:
         """Raise DataError if the files of the data were written since the fit."""
-        if stamps(source) != self.__dict__.get("_read", {}):
+        if fit.data_changes.stamps(source) != self.__dict__.get("_read", {}):
             raise DataError(
                 "labels_ of data that are not in memory are computed on first use, but the "
                 "files of the data have been written since the fit. Use predict to label the "
@@ -184,7 +183,12 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
         source, model = self._known(X, None, engine), self._model()
         rows = self._as_fitted(X)
         found = gathered(
-            engine, source, task, rows, lambda one: observed_source(one, model), "cluster"
+            engine,
+            source,
+            task,
+            rows,
+            lambda one: fit.observed.observed_source(one, model),
+            "cluster",
         )
         columns = ("cluster", np.arange(found.value.x.shape[1]))
         distances: Array = found.shaped(found.value.x, "distance", np.nan, columns)
@@ -292,10 +296,12 @@ class _Distances:
 
     def __call__(self, i: int) -> RowValues:
         block = self.source.read(i)
-        check_block(block, missing=self.missing)
+        fit.survey.check_block(block, missing=self.missing)
         x, _ = block.valid()
         out = np.empty((len(x), len(self.centres)))
-        for a, b in tiles(len(x), tile_rows(x.shape[1] + len(self.centres), 8)):
+        for a, b in kernels.tiles.tiles.tiles(
+            len(x), kernels.tiles.tiles.tile_rows(x.shape[1] + len(self.centres), 8)
+        ):
             out[a:b] = self.between(x[a:b].astype(np.float64), self.centres).T
-        check_scores(out, block, distances=True)
-        return RowValues(out)
+        fit.assigned.check_scores(out, block, distances=True)
+        return fit.fitted.RowValues(out)

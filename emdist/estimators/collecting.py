@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from emdist import fit
 from emdist.estimators.datasets import GridResult, grid_of
-from emdist.fit.fitted import RowNumbers
-from emdist.fit.together.bundle import Bundle, BundleResults, OneRead
 from emdist.inputs.names import naming
 from emdist.interfaces import Array, Engine, Source
+
+if TYPE_CHECKING:
+    from emdist.fit.together.bundle import BundleResults
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,10 @@ def gathered(
     if grid is None:
         with naming(source):
             return Gathered(engine.map_reduce(task(looked(source)), range(len(source))))
-    once = OneRead(source)
-    both = Bundle(once, (task(looked(once)), RowNumbers(looked(once), whole)))
+    once = fit.together.bundle.OneRead(source)
+    both = fit.together.bundle.Bundle(
+        once, (task(looked(once)), fit.fitted.RowNumbers(looked(once), whole))
+    )
     with naming(source):
         found: BundleResults = engine.map_reduce(both, range(len(source)))
     value, numbers = found.parts

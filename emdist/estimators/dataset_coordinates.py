@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from emdist import store
 from emdist.estimators.xarray_forms import plain
 from emdist.interfaces import Array
 from emdist.runtime.extras import need
-from emdist.store.grids.coordinates import (
-    Coordinates,
-    DescribingArray,
-    decoded_fill,
-    encoded_fill,
-    told_unreadable,
-)
-from emdist.store.places.faults import first_line
-from emdist.store.sources.diagnosis import Region
+
+if TYPE_CHECKING:
+    from emdist.store.grids.coordinates import Coordinates, DescribingArray
+    from emdist.store.sources.diagnosis import Region
 
 #: Values in a chunk of a copy, if the coordinate has no chunks of its own.
 _CHUNK = 1 << 22
@@ -61,7 +57,7 @@ def described_variable(data: Any, name: str) -> DescribingArray | None:
     if mapping is not None:
         attributes.setdefault("grid_mapping", str(mapping))
     if "_FillValue" in attributes:
-        attributes["_FillValue"] = encoded_fill(attributes["_FillValue"])
+        attributes["_FillValue"] = store.grids.coordinates.encoded_fill(attributes["_FillValue"])
 
     def read(region: Region) -> Array:
         part = encoded(variable[region]) if numbers else stored[region]
@@ -69,7 +65,9 @@ def described_variable(data: Any, name: str) -> DescribingArray | None:
 
     shape = tuple(int(n) for n in variable.shape)
     dims = tuple(str(dim) for dim in variable.dims)
-    return DescribingArray(name, dims, shape, _chunks(variable), stored.dtype, attributes, read)
+    return store.grids.coordinates.DescribingArray(
+        name, dims, shape, _chunks(variable), stored.dtype, attributes, read
+    )
 
 
 def _unreadable(name: str, variable: Any, error: Exception) -> DescribingArray:
@@ -80,7 +78,9 @@ def _unreadable(name: str, variable: Any, error: Exception) -> DescribingArray:
 
     shape = tuple(int(n) for n in variable.shape)
     dims = tuple(str(dim) for dim in variable.dims)
-    return DescribingArray(name, dims, shape, _chunks(variable), np.dtype(object), {}, read)
+    return store.grids.coordinates.DescribingArray(
+        name, dims, shape, _chunks(variable), np.dtype(object), {}, read
+    )
 
 
 def decoded_coordinates(coordinates: Coordinates) -> dict[str, Any]:
@@ -97,13 +97,15 @@ def decoded_coordinates(coordinates: Coordinates) -> dict[str, Any]:
         try:
             values = one.read(tuple(slice(0, n) for n in one.shape))
         except Exception as error:  # noqa: BLE001  codecs and stores raise exceptions of any kind
-            _warn(told_unreadable({one.name: _why(error)}))
+            _warn(store.grids.coordinates.told_unreadable({one.name: _why(error)}))
             continue
         stored = xr.Variable(one.dims, values, dict(one.attributes))
         try:
             attributes = dict(one.attributes)
             if "_FillValue" in attributes:
-                attributes["_FillValue"] = decoded_fill(attributes["_FillValue"], one.dtype)
+                attributes["_FillValue"] = store.grids.coordinates.decoded_fill(
+                    attributes["_FillValue"], one.dtype
+                )
             coded = xr.Variable(one.dims, values, attributes)
             # One-byte texts along a dimension are texts, and not the characters of one.
             decode = xr.conventions.decode_cf_variable
@@ -118,7 +120,7 @@ def decoded_coordinates(coordinates: Coordinates) -> dict[str, Any]:
 
 
 def _why(error: Exception) -> str:
-    return f"{type(error).__name__}: {first_line(error)}"
+    return f"{type(error).__name__}: {store.places.faults.first_line(error)}"
 
 
 def _warn(message: str) -> None:

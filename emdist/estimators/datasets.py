@@ -6,10 +6,11 @@ import math
 import uuid
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from emdist import prepare, store
 from emdist.errors import ConfigError, DtypeError, NotAnArrayError
 from emdist.estimators.dataset_coordinates import decoded_coordinates, described_variable
 from emdist.estimators.prepared_rows import PreparedRows
@@ -20,18 +21,13 @@ from emdist.inputs.lazy import in_chunks, is_lazy
 from emdist.inputs.quoting import shown
 from emdist.inputs.rows import Rows
 from emdist.interfaces import Array, Source
-from emdist.prepare.source import unprepared
 from emdist.runtime.extras import need
-from emdist.store.grids.arrangement import arranged
-from emdist.store.grids.axes import check_dims, check_unique_dims
-from emdist.store.grids.comparing import check_weights_along
-from emdist.store.grids.coordinates import Coordinates, DescribingArray, described_grid
-from emdist.store.grids.grid_source import GridSource
-from emdist.store.grids.held import HeldVariable
-from emdist.store.grids.members import StoredMembers
-from emdist.store.grids.variables import Members, natural, unknown
-from emdist.store.sources.lazy_stores import stored_in
-from emdist.store.sources.references import ArrayRef, reference
+
+if TYPE_CHECKING:
+    from emdist.store.grids.coordinates import Coordinates, DescribingArray
+    from emdist.store.grids.held import HeldVariable
+    from emdist.store.grids.variables import Members
+    from emdist.store.sources.references import ArrayRef
 
 
 def is_dataset(x: Any) -> bool:
@@ -74,11 +70,13 @@ class DatasetMembers:
         return self.variable(self._name)
 
     def data_variables(self) -> list[str]:
-        return sorted((str(name) for name in self._data.data_vars), key=natural)
+        return sorted(
+            (str(name) for name in self._data.data_vars), key=store.grids.variables.natural
+        )
 
     def variable(self, name: str) -> HeldVariable:
         if name not in self._data.variables:
-            raise unknown(self, name)
+            raise store.grids.variables.unknown(self, name)
         if name not in self._found:
             self._check(name)
             self._found[name] = _held(name, self._data[name], self._layout)
@@ -113,11 +111,11 @@ def _held(name: str, array: Any, layout: Layout) -> HeldVariable:
             "variables, or convert it to numbers."
         )
     dims = tuple(str(dim) for dim in array.dims)
-    check_unique_dims(dims, name)
+    store.grids.axes.check_unique_dims(dims, name)
     if is_lazy(array):
         array = in_chunks(array)
     if array.chunks is None:
-        return HeldVariable(name, array.values, dims, (1,) * len(dims))
+        return store.grids.held.HeldVariable(name, array.values, dims, (1,) * len(dims))
     lazy = array.data
     if not is_a(lazy, "dask", "Array"):
         raise DtypeError(f"{name} holds a {type(lazy).__name__}, expected NumPy or Dask arrays.")
@@ -134,7 +132,9 @@ def _held(name: str, array: Any, layout: Layout) -> HeldVariable:
         )
     units = tuple(max(int(n) for n in sizes) if sizes else 1 for sizes in array.chunks)
     compute = Computed(name, uuid.uuid4().hex)
-    return HeldVariable(name, lazy, dims, units, compute, identity_of, stored_in(lazy))
+    return store.grids.held.HeldVariable(
+        name, lazy, dims, units, compute, identity_of, store.sources.lazy_stores.stored_in(lazy)
+    )
 
 
 def _stacked(name: str, dims: tuple[str, ...], layout: Layout) -> str:
@@ -228,17 +228,19 @@ def grid_of(x: Any, source: Source) -> GridResult | None:
     source
         The source that was made of it.
     """
-    source = unprepared(source)
+    source = prepare.source.unprepared(source)
     while isinstance(x, PreparedRows):
         x = x.x
-    if isinstance(source, GridSource):
+    if isinstance(source, store.grids.grid_source.GridSource):
         bounds = source.bounds
         return _on_grid(bounds.names, bounds.shape, source.coordinates)
     if isinstance(x, Rows):
         # The source is an array (rows, features) as it lies.
-        members = StoredMembers(reference(x.data))
-        plan = arranged(members, x.layout)
-        return _on_grid(plan.samples, plan.shape, described_grid(members, plan))
+        members = store.grids.members.StoredMembers(store.sources.references.reference(x.data))
+        plan = store.grids.arrangement.arranged(members, x.layout)
+        return _on_grid(
+            plan.samples, plan.shape, store.grids.coordinates.described_grid(members, plan)
+        )
     if not is_a(x, "xarray", "DataArray"):
         return None
     dim = x.dims[0]
@@ -266,8 +268,8 @@ def in_two_dimensions(x: Any) -> None:
     """
     name = f"X, an xarray.DataArray ({shown(str(x.name))})" if x.name else "X, an xarray.DataArray,"
     dims = tuple(str(dim) for dim in x.dims)
-    check_unique_dims(dims, name)
-    check_dims(dims, name, partial(_attributes, x))
+    store.grids.axes.check_unique_dims(dims, name)
+    store.grids.axes.check_dims(dims, name, partial(_attributes, x))
 
 
 def check_weights_beside(x: Any, weight: Any) -> None:
@@ -291,7 +293,7 @@ def check_stored_weights(ref: ArrayRef, weight: Any) -> None:
         If both have a coordinate of the rows, and these differ.
     """
     if is_a(weight, "xarray", "DataArray"):
-        data = StoredMembers(ref)
+        data = store.grids.members.StoredMembers(ref)
         if weight.dims == data.only().dims[:1]:
             _check_weights(data, weight)
 
@@ -299,7 +301,9 @@ def check_stored_weights(ref: ArrayRef, weight: Any) -> None:
 def _check_weights(data: Members, weight: Any) -> None:
     own = DatasetMembers(weight, "none")
     (dim,) = own.only().dims
-    check_weights_along(dim, "sample_weight", own.coordinate(dim), data.coordinate(dim))
+    store.grids.comparing.check_weights_along(
+        dim, "sample_weight", own.coordinate(dim), data.coordinate(dim)
+    )
 
 
 def _attributes(x: Any, dim: str) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from emdist.composition.model import make_family
+from emdist import composition, fit
 from emdist.errors import StartError
 from emdist.estimators.from_parameters import (
     Parameters,
@@ -21,10 +21,12 @@ from emdist.estimators.from_parameters import (
 from emdist.estimators.mixture import Criteria
 from emdist.estimators.parameters import parameters
 from emdist.estimators.settings import as_floats
-from emdist.fit.fitted import Fitted
-from emdist.fit.start import Given
 from emdist.interfaces import Floats
-from emdist.settings.config import FitSection, ModelSection
+
+if TYPE_CHECKING:
+    from emdist.fit.fitted import Fitted
+    from emdist.fit.start import Given
+    from emdist.settings.config import FitSection, ModelSection
 
 
 @parameters()
@@ -71,7 +73,9 @@ class DiscreteMixture(Criteria):
     def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
         options = {option: getattr(self, name) for option, name in self._options.items()}
         model = self._model_section(*self._named(options), self.uniform_weights)
-        make_family(model)  # Checks the options before starting values, whose shape they decide.
+        composition.model.make_family(
+            model
+        )  # Checks the options before starting values, whose shape they decide.
         return model, self._fit_section(), self._start(model, n_features)
 
     def _named(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -87,15 +91,15 @@ class DiscreteMixture(Criteria):
         weights = None if weights is None else as_floats(weights, "weights_init", (k,))
         start = getattr(self, self._given_name)
         if start is None:
-            return Given(None, weights)
+            return fit.start.Given(None, weights)
         found = as_floats(start, self._given_name, self._shape(k, d))
         self._check_start(found, self._given_name)
         return self._as_start(self._scaled(found), weights)
 
     def _as_start(self, values: Floats, weights: Floats | None = None) -> Given:
         if self._array == "means":
-            return Given(values, weights)
-        return Given(None, weights, {self._array: values})
+            return fit.start.Given(values, weights)
+        return fit.start.Given(None, weights, {self._array: values})
 
     def _check_start(self, start: Floats, name: str) -> None:
         if (start < 0).any() or (start > self._highest).any():

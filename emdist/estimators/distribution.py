@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from emdist.composition.model import make_distribution
-from emdist.engines.threads import LocalEngine
+from emdist import composition, engines, mixtures, store
 from emdist.errors import ConfigError
 from emdist.estimators.collecting import gathered
 from emdist.estimators.datasets import in_two_dimensions
 from emdist.estimators.inputs import is_in_memory, is_polars, make_source
 from emdist.estimators.wording import in_parameters
-from emdist.fit.fitted import Fitted
 from emdist.inputs.foreign import is_a
 from emdist.inputs.index_columns import without_index
 from emdist.inputs.names import names_of
 from emdist.interfaces import Source
-from emdist.mixtures.answers import Answer
 from emdist.mixtures.distribution import MixtureDistribution
-from emdist.mixtures.inputs import check_columns, check_width, checked_rows
-from emdist.settings.config import ModelSection, ReadingSection
-from emdist.store.sources.arrays import array_source
+from emdist.settings.config import ReadingSection
+
+if TYPE_CHECKING:
+    from emdist.fit.fitted import Fitted
+    from emdist.mixtures.answers import Answer
+    from emdist.settings.config import ModelSection
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,16 +43,20 @@ class FittedDistribution(MixtureDistribution):
     @in_parameters
     def _mapped(self, x: Any, task: Callable[[Source], Callable[[int], Any]]) -> Answer:
         x = without_index(x, "x")
-        engine = LocalEngine()
+        engine = engines.threads.LocalEngine()
         if is_in_memory(x) and not is_polars(x):
             if not is_a(x, "xarray", "DataArray"):
                 return super()._mapped(x, task)
             in_two_dimensions(x)
-            rows = checked_rows(x, self.n_features, self.family.domain, self.feature_names)
-            return gathered(engine, array_source(rows), task, x, lambda source: source)
+            rows = mixtures.inputs.checked_rows(
+                x, self.n_features, self.family.domain, self.feature_names
+            )
+            return gathered(
+                engine, store.sources.arrays.array_source(rows), task, x, lambda source: source
+            )
         source = make_source(x, None, engine, self.reading)
-        check_width(source.shape[1], self.n_features)
-        check_columns(self.feature_names, names_of(source), "x")
+        mixtures.inputs.check_width(source.shape[1], self.n_features)
+        mixtures.inputs.check_columns(self.feature_names, names_of(source), "x")
         return gathered(engine, source, task, x, lambda source: source)
 
 
@@ -76,7 +80,7 @@ def fitted_distribution(
             "Use score_samples and predict_proba, which take rows as they are, or distribution("
             "prepared=True) with prepared rows; preparation_.inverse moves rows back."
         )
-    made = make_distribution(section, fitted)
+    made = composition.model.make_distribution(section, fitted)
     known = {one.name: getattr(made, one.name) for one in fields(made)}
     if reading.non_finite == "missing":
         reading = reading.model_copy(update={"non_finite": "raise"})

@@ -5,28 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emdist.composition.model import (
-    CENTRES,
-    make_components,
-    make_distribution,
-    make_family,
-    make_model,
-)
+from emdist import composition, fit, models
 from emdist.errors import ConfigError
 from emdist.estimators.settings import as_floats
-from emdist.fit.fitted import Fitted
-from emdist.fit.state import Status
 from emdist.inputs.arrays import real_array
 from emdist.inputs.frames import check_unique, names_in
 from emdist.inputs.names import Names
 from emdist.inputs.quoting import shown
 from emdist.interfaces import Domain, Floats, Spread
-from emdist.models.arrays import arrays_of, with_arrays
-from emdist.settings.config import ModelSection
+
+if TYPE_CHECKING:
+    from emdist.fit.fitted import Fitted
+    from emdist.settings.config import ModelSection
 
 #: How far from 1 the sum of weights may be, because text holds few digits. They are then scaled.
 _TOLERANCE = 1e-6
@@ -71,14 +65,23 @@ class Parameters:
         spread = self._spread()
         params = self._placed(section, spread)
         spread = self._told(section, params, spread)
-        return Fitted(
-            params, spread, math.nan, 0, 0, Status.GIVEN, (), feature_names=self.feature_names
+        return fit.fitted.Fitted(
+            params,
+            spread,
+            math.nan,
+            0,
+            0,
+            fit.state.Status.GIVEN,
+            (),
+            feature_names=self.feature_names,
         )
 
     def _placed(self, section: ModelSection, spread: Spread) -> Any:
         """Return the model's own form of the parameters, after checking them."""
-        params = make_model(section, spread).start(self.locations, spread)
-        wanted = {name: value.shape for name, value in arrays_of(params.components).items()}
+        params = composition.model.make_model(section, spread).start(self.locations, spread)
+        wanted = {
+            name: value.shape for name, value in models.arrays.arrays_of(params.components).items()
+        }
         for name, value in self.arrays.items():
             if wanted.get(name) != value.shape:
                 raise ConfigError(
@@ -89,8 +92,10 @@ class Parameters:
         own = dict(self.own)
         if self.weights is not None:
             own["weights"] = self.weights
-        params = replace(params, components=with_arrays(params.components, self.arrays), **own)
-        if section.name not in CENTRES:
+        params = replace(
+            params, components=models.arrays.with_arrays(params.components, self.arrays), **own
+        )
+        if section.name not in composition.model.CENTRES:
             _check_components(section, params.components)
         return params
 
@@ -111,14 +116,14 @@ class Parameters:
 
     def _told(self, section: ModelSection, params: Any, spread: Spread) -> Spread:
         """Return `spread` with the variance of the mixture, from which priors take defaults."""
-        if section.name in CENTRES or section.noise is not None:
+        if section.name in composition.model.CENTRES or section.noise is not None:
             return spread
-        unfitted = Fitted(params, spread, math.nan, 0, 0, Status.GIVEN, ())
+        unfitted = fit.fitted.Fitted(params, spread, math.nan, 0, 0, fit.state.Status.GIVEN, ())
         try:
-            covariance = make_distribution(section, unfitted).covariance().total
+            covariance = composition.model.make_distribution(section, unfitted).covariance().total
         except ConfigError:  # The family has no moments.
             return spread
-        needed = make_components(section).needs_covariance
+        needed = composition.model.make_components(section).needs_covariance
         return replace(
             spread, variance=np.diag(covariance).copy(), covariance=covariance if needed else None
         )
@@ -137,7 +142,7 @@ def _check_values(name: str, value: Floats) -> None:
 
 
 def _check_components(section: ModelSection, components: Any) -> None:
-    family = make_family(section)
+    family = composition.model.make_family(section)
     bad = np.flatnonzero(family.collapsed(components)).tolist()
     if bad:
         raise ConfigError(

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from emdist import families
 from emdist.errors import ConfigError, StartError
 from emdist.estimators.fitted_attributes import Learned
 from emdist.estimators.from_parameters import array
 from emdist.estimators.mixture import MixtureEstimator
 from emdist.estimators.parameters import parameters
 from emdist.estimators.settings import as_floats
-from emdist.families.gaussian.base import factors
-from emdist.fit.fitted import Fitted
 from emdist.inputs.quoting import shown
 from emdist.interfaces import Floats
 from emdist.parameters.choices import CovarianceType
-from emdist.settings.config import ModelSection
+
+if TYPE_CHECKING:
+    from emdist.fit.fitted import Fitted
+    from emdist.settings.config import ModelSection
 
 #: scikit-learn's name of a covariance type -> our family.
 FAMILIES: dict[CovarianceType, str] = {
@@ -158,8 +160,8 @@ def _cholesky_of_precisions(covariances: Floats, kind: str) -> Floats:
     if kind in _NARROW:
         return np.asarray(1.0 / np.sqrt(covariances), np.float64)
     if kind == "tied":
-        return np.asarray(factors(covariances[None])[0][0], np.float64)
-    return factors(covariances)[0]
+        return np.asarray(families.gaussian.base.factors(covariances[None])[0][0], np.float64)
+    return families.gaussian.base.factors(covariances)[0]
 
 
 def prior_parameters(section: ModelSection) -> dict[str, Any]:

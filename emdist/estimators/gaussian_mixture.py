@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
+from emdist import fit
 from emdist.errors import ConfigError, StartError
 from emdist.estimators.from_parameters import (
     Parameters,
@@ -31,9 +32,11 @@ from emdist.estimators.mixture import Criteria
 from emdist.estimators.parameters import parameters
 from emdist.estimators.settings import as_floats
 from emdist.estimators.to_sklearn import gaussians_of
-from emdist.fit.start import Given
 from emdist.interfaces import Floats
-from emdist.settings.config import FitSection, ModelSection
+
+if TYPE_CHECKING:
+    from emdist.fit.start import Given
+    from emdist.settings.config import FitSection, ModelSection
 
 
 @parameters(
@@ -274,10 +277,10 @@ class GaussianMixture(GaussianEstimator, Criteria):
         options = {"reg_covar": self.reg_covar} | ({"prior": prior} if prior else {})
         settings = {"noise": self._noise(), **self._weights_settings()}
         model = self._model_section(family, options, self.uniform_weights, **settings)
-        fit = self._fit_section()
-        if model.noise is not None and fit.init == "kmeans":
-            fit = fit.model_copy(update={"init": "cleaned"})
-        return model, fit, self._given(model, n_features)
+        section = self._fit_section()
+        if model.noise is not None and section.init == "kmeans":
+            section = section.model_copy(update={"init": "cleaned"})
+        return model, section, self._given(model, n_features)
 
     def _noise(self) -> Any:
         """Return the noise in the form of the configuration."""
@@ -312,7 +315,7 @@ class GaussianMixture(GaussianEstimator, Criteria):
     def _given(self, model: ModelSection, d: int) -> Given:
         if self._is_warm(model, d):
             weights = self._fitted.params.weights
-            return Given(self.means_, weights, {self._scale: np.array(self.covariances_)})
+            return fit.start.Given(self.means_, weights, {self._scale: np.array(self.covariances_)})
         k = model.n_components
         shapes = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}
         means, weights, precisions = (
@@ -324,7 +327,7 @@ class GaussianMixture(GaussianEstimator, Criteria):
             )
         )
         scales = {} if precisions is None else {self._scale: self._inverted(precisions)}
-        return Given(means, weights, scales)
+        return fit.start.Given(means, weights, scales)
 
     def _inverted(self, precisions: Floats) -> Floats:
         if self._kind in ("diag", "spherical"):

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import warnings
 from functools import partial
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
-from emdist.composition.caching import ahead_source
-from emdist.composition.reach import check_reach
-from emdist.engines.threads import LocalEngine
+from emdist import composition, engines, prepare, store
 from emdist.errors import ConfigError, DtypeError, WeightError
 from emdist.estimators.datasets import (
     DatasetMembers,
@@ -31,21 +29,13 @@ from emdist.inputs.polars_frames import batches, schema_of
 from emdist.inputs.quoting import shown
 from emdist.inputs.rows import Rows
 from emdist.interfaces import Array, Engine, Floats, Source
-from emdist.prepare.source import prepared
-from emdist.settings.config import ReadingSection
-from emdist.store.grids.arrangement import arranged
-from emdist.store.grids.grid_source import grid_source
-from emdist.store.grids.held import HeldVariable
-from emdist.store.grids.opening import stored_source, stored_weights
-from emdist.store.grids.taken import untaken
-from emdist.store.grids.variables import Members
-from emdist.store.places.location import Location
-from emdist.store.sources.arrays import ArraySource, array_source, check_matrix
-from emdist.store.sources.frames import frame_source
-from emdist.store.sources.lazy_stores import stored_in
-from emdist.store.sources.references import ArrayRef, is_stored, reference
-from emdist.store.sources.spooled import spooled
-from emdist.store.sources.stamps import stamps_of
+
+if TYPE_CHECKING:
+    from emdist.settings.config import ReadingSection
+    from emdist.store.grids.variables import Members
+    from emdist.store.places.location import Location
+    from emdist.store.sources.arrays import ArraySource
+    from emdist.store.sources.references import ArrayRef
 
 #: Advice about masked values: in rows, and in sample weights.
 _FILL = (
@@ -62,12 +52,12 @@ def as_location(path: Any, wanted: str) -> Location:
     if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
         found = "None" if path is None else f"{shown(path)}, of the type {type(path).__name__}"
         raise ConfigError(f"path is {found}; expected {wanted}, as a text or a pathlib.Path.")
-    return Location(os.fspath(path))
+    return store.places.location.Location(os.fspath(path))
 
 
 def is_in_memory(x: Any) -> bool:
     """Return whether `x` is data itself, and not a path, a Zarr array or a Dask array."""
-    lazy = is_stored(x) or _is_dask(x) or is_lazy(x)
+    lazy = store.sources.references.is_stored(x) or _is_dask(x) or is_lazy(x)
     return not (lazy or isinstance(x, Rows | PreparedRows))
 
 
@@ -92,7 +82,7 @@ def as_matrix(x: Any) -> Array:
             f"Complex data not supported: X has dtype {found.dtype}; cluster its real and "
             "imaginary parts, or its modulus, as features."
         )
-    check_matrix(found.shape, "X")
+    store.sources.arrays.check_matrix(found.shape, "X")
     return found
 
 
@@ -113,7 +103,7 @@ def _is_dask(x: Any) -> TypeGuard[Any]:
 def make_engine(engine: Any) -> Engine:
     """Make the engine: threads for None, Dask for a client or cluster; engines are returned."""
     if engine is None:
-        return LocalEngine()
+        return engines.threads.LocalEngine()
     if hasattr(engine, "map_reduce") and not isinstance(engine, type):
         ready: Engine = engine
         return ready
@@ -173,15 +163,15 @@ def make_source(
     """
     if isinstance(x, PreparedRows):
         rows = make_source(x.x, sample_weight, engine, reading)
-        return prepared(rows, x.preparation, keep_names=False)
+        return prepare.source.prepared(rows, x.preparation, keep_names=False)
     if is_a(x, "xarray", "DataArray"):
         in_two_dimensions(x)
         x = decoded_array(x) if reading.decode == "cf" else x
     if isinstance(x, Rows) and is_dataset(x.data):
         return _dataset(x, sample_weight, engine, reading)
-    if is_stored(x) or isinstance(x, Rows):
-        stored = stored_source(
-            reference(x.data if isinstance(x, Rows) else x),
+    if store.sources.references.is_stored(x) or isinstance(x, Rows):
+        stored = store.grids.opening.stored_source(
+            store.sources.references.reference(x.data if isinstance(x, Rows) else x),
             x.layout if isinstance(x, Rows) else Layout(),
             _stored_weights(x, sample_weight),
             block_bytes=reading.block_bytes,
@@ -191,9 +181,9 @@ def make_source(
             decode=reading.decode,
         )
         if not isinstance(x, Rows):
-            check_stored_weights(reference(x), sample_weight)
-        check_reach(engine, *stored.refs)
-        return ahead_source(stored, engine)
+            check_stored_weights(store.sources.references.reference(x), sample_weight)
+        composition.reach.check_reach(engine, *stored.refs)
+        return composition.caching.ahead_source(stored, engine)
     weights = _weights(sample_weight)
     names: Names = None
     if is_lazy(x):
@@ -210,32 +200,36 @@ def make_source(
 
 def _stored_weights(x: Any, weight: Any) -> Floats | Members | ArrayRef | str | None:
     """Return the sample weights of stored data; for rows, a text may name a variable."""
-    if not is_stored(weight):
+    if not store.sources.references.is_stored(weight):
         return _weights_on_grid(weight) if isinstance(x, Rows) else _weights(weight)
     if isinstance(x, Rows) and isinstance(weight, str):
-        return stored_weights(reference(x.data), x.layout, weight)
-    return reference(weight)
+        return store.grids.opening.stored_weights(
+            store.sources.references.reference(x.data), x.layout, weight
+        )
+    return store.sources.references.reference(weight)
 
 
 def _dataset(x: Rows, weight: Any, engine: Engine, reading: ReadingSection) -> Source:
     """Return variables of xarray on a grid as a source."""
-    if isinstance(weight, os.PathLike) or (is_stored(weight) and not isinstance(weight, str)):
+    if isinstance(weight, os.PathLike) or (
+        store.sources.references.is_stored(weight) and not isinstance(weight, str)
+    ):
         raise ConfigError(
             "sample_weight is stored, but X is an xarray object. Name a variable of it, or pass "
             "the weights in memory."
         )
     members = DatasetMembers(x.data, reading.decode, x.layout)
-    found = grid_source(
+    found = store.grids.grid_source.grid_source(
         members,
-        arranged(members, x.layout),
+        store.grids.arrangement.arranged(members, x.layout),
         weight if isinstance(weight, str) else _weights_on_grid(weight),
         block_bytes=reading.block_bytes,
         non_finite=reading.non_finite,
     )
-    whole = map(untaken, found.plan.variables)
-    held = sum(one.nbytes for one in whole if isinstance(one, HeldVariable))
+    whole = map(store.grids.taken.untaken, found.plan.variables)
+    held = sum(one.nbytes for one in whole if isinstance(one, store.grids.held.HeldVariable))
     _check_sendable(held, "xarray object", engine)
-    return ahead_source(found, engine)
+    return composition.caching.ahead_source(found, engine)
 
 
 def _weights_on_grid(weight: Any) -> Floats | Members | None:
@@ -259,8 +253,10 @@ def _dask(
             "block_size is not available for Dask arrays, whose blocks consist of their "
             "chunks; rechunk the array, or use a Zarr array."
         )
-    refs = stored_in(x)
-    source = dask_source(x, weight, names, partial(stamps_of, *refs) if refs else dict)
+    refs = store.sources.lazy_stores.stored_in(x)
+    source = dask_source(
+        x, weight, names, partial(store.sources.stamps.stamps_of, *refs) if refs else dict
+    )
     if source.futures:
         check_client(source.futures, getattr(engine, "client", None))
     return source
@@ -271,8 +267,10 @@ def _polars(x: Any, weight: Floats | None, engine: Engine, reading: ReadingSecti
     policy = reading.non_finite
     if is_a(x, "polars", "DataFrame"):
         _check_sendable(x.estimated_size(), "polars.DataFrame", engine)
-        return frame_source(x, weight, reading.block_bytes, policy, names_in(x))
-    if not isinstance(engine, LocalEngine):
+        return store.sources.frames.frame_source(
+            x, weight, reading.block_bytes, policy, names_in(x)
+        )
+    if not isinstance(engine, engines.threads.LocalEngine):
         raise ConfigError(
             "X is a polars.LazyFrame, whose rows are computed in this process only. Write them, "
             'as X.sink_parquet("x.parquet"), run `emdist ingest x.parquet x.zarr`, and pass the '
@@ -280,19 +278,21 @@ def _polars(x: Any, weight: Floats | None, engine: Engine, reading: ReadingSecti
         )
     empty, dtype = schema_of(x)
     rows = batches(x, dtype, empty.width)
-    return spooled(rows, empty.width, dtype, weight, reading.block_bytes, policy, names_in(empty))
+    return store.sources.spooled.spooled(
+        rows, empty.width, dtype, weight, reading.block_bytes, policy, names_in(empty)
+    )
 
 
 def _in_memory(
     x: Array, weight: Floats | None, engine: Engine, reading: ReadingSection
 ) -> ArraySource:
     _check_sendable(x.nbytes, "NumPy array", engine)
-    return array_source(x, weight, reading.block_bytes, reading.non_finite)
+    return store.sources.arrays.array_source(x, weight, reading.block_bytes, reading.non_finite)
 
 
 def _check_sendable(nbytes: int, kind: str, engine: Engine) -> None:
     """Raise ConfigError if data in memory are too large to be sent to every worker."""
-    if nbytes > _SENDABLE and not isinstance(engine, LocalEngine):
+    if nbytes > _SENDABLE and not isinstance(engine, engines.threads.LocalEngine):
         raise ConfigError(
             f"X is a {kind} of {nbytes / 2**20:.0f} MiB, which would be sent to every "
             "worker. Store it as Zarr and pass its path or URL, or leave engine out."
@@ -315,7 +315,7 @@ def _weights(weight: Any) -> Floats | None:
             "of the data of emdist.rows, and X is neither. Pass the weights in memory, such as a "
             f"column of the data frame, frame[{shown(weight)}], and leave this column out of X."
         )
-    if is_stored(weight):
+    if store.sources.references.is_stored(weight):
         raise ConfigError(
             "sample_weight is a Zarr array, but X is not. Pass the weights in memory, such as "
             "zarr.open_array(path)[:], or pass X as a Zarr array too."

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.composition.model import make_family
+from emdist import composition, fit
 from emdist.estimators.fitted_attributes import Learned
 from emdist.estimators.from_parameters import Parameters, array, names_for, weights_of, with_number
 from emdist.estimators.mixture import Criteria
 from emdist.estimators.parameters import parameters
 from emdist.estimators.settings import as_floats
 from emdist.estimators.to_sklearn import gaussians_of
-from emdist.fit.fitted import Fitted
-from emdist.fit.start import Given
 from emdist.interfaces import Floats
-from emdist.settings.config import FitSection, ModelSection
+
+if TYPE_CHECKING:
+    from emdist.fit.fitted import Fitted
+    from emdist.fit.start import Given
+    from emdist.settings.config import FitSection, ModelSection
 
 
 @parameters()
@@ -204,14 +206,14 @@ class IsotropicMixture(Criteria):
     def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
         options = {"variance": self.variance}
         model = self._model_section("isotropic", options, self.uniform_weights)
-        make_family(model)  # Checks the variance before any row is read.
+        composition.model.make_family(model)  # Checks the variance before any row is read.
         return model, self._fit_section(), self._given(model, n_features)
 
     def _given(self, model: ModelSection, d: int) -> Given:
         if self._is_warm(model, d):
-            return Given(self.means_, self.weights_)
+            return fit.start.Given(self.means_, self.weights_)
         k, means, weights = model.n_components, self.means_init, self.weights_init
-        return Given(
+        return fit.start.Given(
             None if means is None else as_floats(means, "means_init", (k, d)),
             None if weights is None else as_floats(weights, "weights_init", (k,)),
         )

@@ -6,30 +6,26 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from emdist import composition, dissimilarities, fit, kernels, models, settings
 from emdist.components import Components
-from emdist.composition.model import make_dissimilarity
-from emdist.dissimilarities.base import Normalised
-from emdist.dissimilarities.own import OwnPair
 from emdist.errors import ConfigError
 from emdist.estimators.clustering import NAMES, Clustering
 from emdist.estimators.from_parameters import array, check_means
 from emdist.estimators.parameters import parameters
 from emdist.estimators.to_sklearn import kmeans_of, without_equivalent
-from emdist.fit.assigned import check_scores
-from emdist.fit.fitted import RowValues
-from emdist.fit.start import Given
-from emdist.fit.survey import accepts_missing, check_block
 from emdist.inputs.renamed import told_of_name
 from emdist.interfaces import Array, Floats, Source
-from emdist.kernels.tiles.tiles import shifted, tile_rows, tiles
-from emdist.models.precision import CAREFUL
 from emdist.parameters.choices import Precision
-from emdist.settings.config import FitSection, ModelSection
+
+if TYPE_CHECKING:
+    from emdist.fit.fitted import RowValues
+    from emdist.fit.start import Given
+    from emdist.settings.config import FitSection, ModelSection
 
 #: Dissimilarities that need rows without negative values.
 _POSITIVE = ("kullback_leibler", "generalised_i", "itakura_saito", "logistic")
@@ -204,7 +200,7 @@ class KCentroids(Clustering):
     def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
         name = self._name_of_options()
         model = self._checked(
-            ModelSection,
+            settings.config.ModelSection,
             {**NAMES, "options": name},
             name="kcentroids",
             n_components=self.n_clusters,
@@ -234,9 +230,9 @@ class KCentroids(Clustering):
                 )
             return self.dissimilarity
         if centre is None or callable(centre):
-            return OwnPair(self.dissimilarity, centre)
+            return dissimilarities.own.OwnPair(self.dissimilarity, centre)
         if isinstance(centre, tuple) and len(centre) == 2 and all(callable(f) for f in centre):
-            return OwnPair(self.dissimilarity, centre[1], centre[0])
+            return dissimilarities.own.OwnPair(self.dissimilarity, centre[1], centre[0])
         raise ConfigError(
             f"centre={centre!r}; expected None (the mean), a function of means (k, d), or a pair "
             "of functions (statistics, centre)."
@@ -256,7 +252,10 @@ class KCentroids(Clustering):
             {on the grid: NaN}
         """
         check_is_fitted(self)
-        whole, missing = make_dissimilarity(self._section), self.non_finite == "missing"
+        whole, missing = (
+            composition.model.make_dissimilarity(self._section),
+            self.non_finite == "missing",
+        )
         pair = whole.with_missing() if missing else whole
         centres, origin = self._fitted.params.components, self._fitted.spread.origin
         return self._measured(
@@ -279,7 +278,7 @@ class KCentroids(Clustering):
             `path` is the folder of a run.
         """
         check_is_fitted(self)
-        if isinstance(self._section.dissimilarity, OwnPair):
+        if isinstance(self._section.dissimilarity, dissimilarities.own.OwnPair):
             raise ConfigError(
                 "A dissimilarity given as a function cannot be saved, because models are "
                 "stored as numbers and text, without code. Save cluster_centers_ with your "
@@ -317,10 +316,10 @@ class KCentroids(Clustering):
         made = super().from_parameters(
             cluster_centers=cluster_centers, feature_names=feature_names, **params
         )
-        dissimilarity = make_dissimilarity(made._section)
+        dissimilarity = composition.model.make_dissimilarity(made._section)
         dissimilarity.check(made.cluster_centers_)
         zero = np.flatnonzero(~made.cluster_centers_.any(axis=1))
-        if zero.size and isinstance(dissimilarity, Normalised):
+        if zero.size and isinstance(dissimilarity, dissimilarities.base.Normalised):
             raise ConfigError(
                 f"Row {zero[0]} of cluster_centers is 0, which has no direction or proportions."
             )
@@ -347,19 +346,21 @@ class _Dissimilarities:
 
     def __call__(self, i: int) -> RowValues:
         block = self.source.read(i)
-        takes = partial(accepts_missing, self.components)
-        check_block(block, self.components.domain, self.missing, takes)
+        takes = partial(fit.survey.accepts_missing, self.components)
+        fit.survey.check_block(block, self.components.domain, self.missing, takes)
         x, _ = block.valid()
-        density = self.components.density(self.params, CAREFUL)
+        density = self.components.density(self.params, models.precision.CAREFUL)
         out = np.empty((len(x), density.n_components))
-        for a, b in tiles(len(x), tile_rows(x.shape[1] + density.width + out.shape[1], 8)):
-            tile = shifted(x[a:b], self.origin, CAREFUL.dtype)
+        for a, b in kernels.tiles.tiles.tiles(
+            len(x), kernels.tiles.tiles.tile_rows(x.shape[1] + density.width + out.shape[1], 8)
+        ):
+            tile = kernels.tiles.tiles.shifted(x[a:b], self.origin, models.precision.CAREFUL.dtype)
             score = np.empty((out.shape[1], b - a))
             density.score(tile, density.statistics(tile), score)
             out[a:b] = -score.T
         np.maximum(out, 0.0, out=out)
-        check_scores(out, block, distances=True)
-        return RowValues(out)
+        fit.assigned.check_scores(out, block, distances=True)
+        return fit.fitted.RowValues(out)
 
 
 estimator = KCentroids

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from emdist import kernels, settings
 from emdist.errors import ConfigError
 from emdist.estimators.clustering import NAMES, CentreDistances
 from emdist.estimators.parameters import parameters
 from emdist.estimators.to_sklearn import kmeans_of
-from emdist.fit.start import Given
 from emdist.interfaces import Floats
-from emdist.kernels.tiles.absolute import squares_of_rows
-from emdist.kernels.tiles.distances import Between
 from emdist.parameters.choices import Algorithm, Precision, Schedule
-from emdist.settings.config import FitSection, ModelSection
+
+if TYPE_CHECKING:
+    from emdist.fit.start import Given
+    from emdist.kernels.tiles.distances import Between
+    from emdist.settings.config import FitSection, ModelSection
 
 
 def _euclidean(x: Floats, centres: Floats) -> Floats:
     """Distances of rows to centres, over observed values: (m, d), (k, d) -> (k, m)."""
-    return np.sqrt(squares_of_rows(x, centres))
+    return np.sqrt(kernels.tiles.absolute.squares_of_rows(x, centres))
 
 
 @parameters()
@@ -46,7 +48,7 @@ class KMeansEstimator(CentreDistances):
 
     def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
         model = self._checked(
-            ModelSection,
+            settings.config.ModelSection,
             NAMES,
             name="kmeans",
             n_components=self.n_clusters,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
+from emdist import kernels, settings
 from emdist.estimators.clustering import NAMES, CentreDistances
 from emdist.estimators.parameters import parameters
-from emdist.fit.start import Given
-from emdist.kernels.tiles.absolute import distances_of_rows
-from emdist.kernels.tiles.distances import Between
-from emdist.settings.config import FitSection, ModelSection
+
+if TYPE_CHECKING:
+    from emdist.fit.start import Given
+    from emdist.kernels.tiles.distances import Between
+    from emdist.settings.config import FitSection, ModelSection
 
 
 @parameters()
@@ -144,11 +146,11 @@ class KMedians(CentreDistances):
         return cls(section.n_components, **section.options)
 
     def _between(self) -> Between:
-        return distances_of_rows
+        return kernels.tiles.absolute.distances_of_rows
 
     def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
         model = self._checked(
-            ModelSection,
+            settings.config.ModelSection,
             NAMES,
             name="kmedians",
             n_components=self.n_clusters,

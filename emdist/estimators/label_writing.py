@@ -12,27 +12,22 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.composition.memory import checked_memory
-from emdist.composition.recipe import Recipe
+from emdist import composition, jobs, prepare, store
 from emdist.errors import ConfigError, NotFoundError
 from emdist.estimators.inputs import as_location, make_engine
 from emdist.estimators.wording import Speaking, in_parameters
-from emdist.fit.fitted import Fitted
 from emdist.inputs.plugins import nearest
 from emdist.inputs.quoting import shown
-from emdist.jobs.label_growth import as_labelled
-from emdist.jobs.label_source import LabelWork, label_source
-from emdist.jobs.open_labels import opened_labels
-from emdist.prepare.source import prepared
-from emdist.settings.config import ModelSection
-from emdist.store.labels.writer import LabelWriter
-from emdist.store.places.location import Location
-from emdist.store.runs.codec import encode
-from emdist.store.runs.run_record import digest
 from emdist.sums import Sums
 
 if TYPE_CHECKING:
     import xarray
+
+    from emdist.composition.recipe import Recipe
+    from emdist.fit.fitted import Fitted
+    from emdist.settings.config import ModelSection
+    from emdist.store.labels.writer import LabelWriter
+    from emdist.store.places.location import Location
 
 _WANTED = "the folder of a run, or a group of labels"
 
@@ -111,18 +106,18 @@ class LabelWriting(Speaking):
                 "append adds rows to labels, and overwrite replaces them. Pass only one of the two."
             )
         if append:
-            rows, names, chosen = as_labelled(rows, place, asked, chosen)
-        source = prepared(rows, self._fitted.preparation)
-        work = LabelWork(
+            rows, names, chosen = jobs.label_growth.as_labelled(rows, place, asked, chosen)
+        source = prepare.source.prepared(rows, self._fitted.preparation)
+        work = jobs.label_source.LabelWork(
             type(self).__name__, _key(self._section, self._fitted), self._section, self._fitted,
             source, reading, place, names, chosen, overwrite, False, append,
         )  # fmt: skip
 
         def labelled(recipe: Recipe, writer: LabelWriter, blocks: Sequence[int] | None) -> Sums:
-            checked_memory([recipe], source, engine, None, writer.outputs)
+            composition.memory.checked_memory([recipe], source, engine, None, writer.outputs)
             return self._fitted.label(recipe.model, source, engine, writer, blocks=blocks)
 
-        summary = label_source(work, labelled, listen)
+        summary = jobs.label_source.label_source(work, labelled, listen)
         self._labels_place = place
         return summary
 
@@ -195,7 +190,7 @@ def open_labels(path: str | os.PathLike[str]) -> xarray.Dataset:
 
 
 def _opened(place: Location) -> xarray.Dataset:
-    found, complete = opened_labels(place)
+    found, complete = jobs.open_labels.opened_labels(place)
     if not complete:
         warnings.warn(
             f"The labels at {place} are not complete: rows that have none yet look as if they were "
@@ -225,10 +220,10 @@ def _components(components: Any) -> tuple[int, ...] | None:
 
 def _key(section: ModelSection, fitted: Fitted) -> str:
     """Return what identifies a model: its section and the numbers that labels follow from."""
-    arrays, _ = encode(fitted)
+    arrays, _ = store.runs.codec.encode(fitted)
     found = {
         name: hashlib.sha256(value.tobytes()).hexdigest() for name, value in sorted(arrays.items())
     }
     # How NaN is read belongs to the data, and the number of components to the parameters.
     told = section.model_dump(exclude={"missing", "n_components"})
-    return digest([told, found])
+    return store.runs.run_record.digest([told, found])

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from sklearn.exceptions import ConvergenceWarning
 
+from emdist import estimators, fit, jobs, store
 from emdist.errors import ConfigError
 from emdist.estimators.base import Estimator
-from emdist.estimators.distribution import fitted_distribution
 from emdist.estimators.inputs import as_location
 from emdist.estimators.parameters_json import from_json
 from emdist.estimators.wording import in_parameters
-from emdist.fit.fitted import Fitted
-from emdist.fit.state import Status
 from emdist.inputs.plugins import plugins
 from emdist.inputs.quoting import shown
-from emdist.jobs.records import load_fitted, load_latest, reading_of
-from emdist.mixtures.distribution import MixtureDistribution
-from emdist.settings.config import ModelSection
-from emdist.store.places.location import Location
-from emdist.store.runs.publications import published
+
+if TYPE_CHECKING:
+    from emdist.fit.fitted import Fitted
+    from emdist.mixtures.distribution import MixtureDistribution
+    from emdist.settings.config import ModelSection
+    from emdist.store.places.location import Location
 
 E = TypeVar("E", bound=Estimator)
 
@@ -72,11 +71,11 @@ def load(path: str | os.PathLike[str], kind: type[Estimator] = Estimator) -> Est
             f"kind={shown(kind)}; expected a class of emdist, such as emdist.GaussianMixture. "
             "Leave kind out to load any model."
         )
-    place = published(as_location(path, _WANTED), "model")
+    place = store.runs.publications.published(as_location(path, _WANTED), "model")
     section, fitted, meta = _loaded(place)
     estimator = _empty(section, meta.get("estimator"))
     known = estimator.get_params()
-    read = reading_of(place, section, meta)
+    read = jobs.records.reading_of(place, section, meta)
     reading = read.reading()
     estimator.set_params(**{name: value for name, value in reading.items() if name in known})
     estimator._layout = read.layout
@@ -132,17 +131,19 @@ def load_distribution(path: str | os.PathLike[str], prepared: bool = False) -> M
         If the model is not a mixture, such as K-means, if it prepares rows and `prepared` is False,
         or if `path` is not a path.
     """
-    place = published(as_location(path, _WANTED), "model")
+    place = store.runs.publications.published(as_location(path, _WANTED), "model")
     section, fitted, meta = _loaded(place)
-    return fitted_distribution(section, fitted, reading_of(place, section, meta), prepared)
+    return estimators.distribution.fitted_distribution(
+        section, fitted, jobs.records.reading_of(place, section, meta), prepared
+    )
 
 
 def _loaded(place: Location) -> tuple[ModelSection, Fitted, dict[str, Any]]:
-    latest = load_latest(place)
+    latest = jobs.records.load_latest(place)
     if latest is None:
-        return load_fitted(place)
+        return jobs.records.load_fitted(place)
     section, fitted = latest
-    if fitted.status is Status.RUNNING:
+    if fitted.status is fit.state.Status.RUNNING:
         warnings.warn(
             f"The run in {place} has not finished: this is its model after {fitted.iterations} "
             "iterations. Start the run again to finish it.",

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.composition.recipe import Recipe
+from emdist import fit
 from emdist.estimators.kmeans import KMeansEstimator
 from emdist.estimators.parameters import parameters
 from emdist.estimators.streams import Streaming
 from emdist.estimators.to_sklearn import minibatch_of
-from emdist.fit.online import Fold
-from emdist.fit.schedules.minibatch import cumulated
+
+if TYPE_CHECKING:
+    from emdist.composition.recipe import Recipe
+    from emdist.fit.online import Fold
 
 
 @parameters("init", "n_init", "max_iter", "tol", "verbose", "random_state")
@@ -164,7 +166,7 @@ class MiniBatchKMeans(Streaming, KMeansEstimator):
 
 
 def _cumulating(weight: float) -> Fold:
-    return cumulated
+    return fit.schedules.minibatch.cumulated
 
 
 estimator = MiniBatchKMeans

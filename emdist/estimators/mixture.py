@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, replace
 from functools import partial
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,35 +15,28 @@ from sklearn.base import DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.composition.model import (
-    free_parameters,
-    make_family,
-    make_mixture,
-)
-from emdist.composition.recipe import Recipe
+from emdist import composition, estimators, fit, inputs, mixtures, quality, settings
 from emdist.errors import ConfigError, DegenerateWarning, StartError
 from emdist.estimators.collecting import gathered
-from emdist.estimators.distribution import fitted_distribution
 from emdist.estimators.fitted_attributes import Learned
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.parameters import parameters
 from emdist.estimators.settings import seeder
 from emdist.estimators.streams import Streaming
-from emdist.fit.completion import Complete, Completed
-from emdist.fit.fitted import Fitted
-from emdist.fit.online import Fold
-from emdist.fit.schedules.stepwise import Averaged, Stepwise
-from emdist.fit.start import Earlier, Given, Reached
 from emdist.inputs.names import names_of
-from emdist.inputs.validation import whole_number
 from emdist.interfaces import Array, Floats, Source
-from emdist.mixtures.distribution import MixtureDistribution
-from emdist.mixtures.draws import check_draws
 from emdist.parameters.choices import Assignment, MixtureInit, OnCollapse, Precision, Schedule
-from emdist.prepare.preparation import Preparation
-from emdist.quality.doubts import weighed
-from emdist.settings.config import FitSection, ModelSection
 from emdist.wording import worded
+
+if TYPE_CHECKING:
+    from emdist.composition.recipe import Recipe
+    from emdist.fit.completion import Completed
+    from emdist.fit.fitted import Fitted
+    from emdist.fit.online import Fold
+    from emdist.fit.start import Earlier, Given
+    from emdist.mixtures.distribution import MixtureDistribution
+    from emdist.prepare.preparation import Preparation
+    from emdist.settings.config import FitSection, ModelSection
 
 #: scikit-learn's name of an initialisation method -> ours, where they differ.
 _INIT = {"random_from_data": "random"}
@@ -73,10 +66,10 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
     precision: Precision = "auto"
 
     def _model_section(
-        self, family: str, options: Mapping[str, Any], uniform: bool = False, **settings: Any
+        self, family: str, options: Mapping[str, Any], uniform: bool = False, **more: Any
     ) -> ModelSection:
         return self._checked(
-            ModelSection,
+            settings.config.ModelSection,
             {"noise.weight": "noise", "noise.volume": "noise_volume"},
             name=family,
             n_components=self.n_components,
@@ -86,13 +79,13 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
             assignment=self.assignment,
             assignment_options=self._options_of("assignment_options", "{'start': 2.0}"),
             options=dict(options),
-            **settings,
+            **more,
         )
 
     def _fit_section(self) -> FitSection:
         init = seeder(self.init_params, "init_params", get_args(MixtureInit))
         return self._checked(
-            FitSection,
+            settings.config.FitSection,
             {"seed": "random_state"},
             seed=self._seed(),
             init=_INIT.get(init, init),
@@ -105,8 +98,12 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
 
     def _fold(self, recipe: Recipe) -> Callable[[float], Fold]:
         schedule = recipe.schedule
-        alpha = schedule.alpha if isinstance(schedule, Stepwise) else Stepwise().alpha
-        return partial(Averaged, alpha=alpha)
+        alpha = (
+            schedule.alpha
+            if isinstance(schedule, fit.schedules.stepwise.Stepwise)
+            else fit.schedules.stepwise.Stepwise().alpha
+        )
+        return partial(fit.schedules.stepwise.Averaged, alpha=alpha)
 
     def _is_warm(self, model: ModelSection, d: int) -> bool:
         """Return whether to start from the previous fit; StartError if its shape differs."""
@@ -130,13 +127,13 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
 
     def _earlier(self, model: ModelSection) -> Earlier:
         """Return the previous fit, without its objective if that of `model` differs from it."""
-        fitted, reached = self._fitted, Reached()
+        fitted, reached = self._fitted, fit.start.Reached()
         kept = [record for record in fitted.history if not record.rejected]
         # Only whole passes with responsibilities have an expected log-likelihood (Q). Online
         # passes of a stream report no bound.
         if kept and self._section == model and math.isfinite(kept[-1].expected):
-            reached = Reached(kept[-1].objective, kept[-1].change)
-        return Earlier(reached, fitted.spread, fitted.params)
+            reached = fit.start.Reached(kept[-1].objective, kept[-1].change)
+        return fit.start.Earlier(reached, fitted.spread, fitted.params)
 
     def _attributes(self, fitted: Fitted, section: ModelSection) -> dict[str, Any]:
         k = fitted.n_components
@@ -242,7 +239,9 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
             If the model prepares rows and `prepared` is False, or if it has a noise component.
         """
         check_is_fitted(self)
-        return fitted_distribution(self._section, self._fitted, self._reading(), prepared)
+        return estimators.distribution.fitted_distribution(
+            self._section, self._fitted, self._reading(), prepared
+        )
 
     def complete(self, X: Any, return_std: bool = False) -> Floats | tuple[Floats, Floats]:
         """Replace every NaN in `X` by its expected value given the observed values of its row.
@@ -289,7 +288,7 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
             _check_steps(made, return_std)
         engine = make_engine(self.engine)
         source = self._matching(X, None, engine)
-        model = make_mixture(self._section).with_missing()
+        model = composition.model.make_mixture(self._section).with_missing()
         # Responsibilities cost little beside the rest and decide the result: use float64.
         dtype = source.dtype if made is None else made.dtype(source.dtype)
         numerics = replace(self._fitted.numerics(model, dtype), dtype="float64")
@@ -297,7 +296,9 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
         found = gathered(
             engine,
             source,
-            lambda one: Complete(one, model, params, origin, numerics, made, return_std),
+            lambda one: fit.completion.Complete(
+                one, model, params, origin, numerics, made, return_std
+            ),
             self._as_fitted(X),
             columns="feature",
         )
@@ -327,15 +328,15 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
             Index of the component of each row; -1 is noise.
         """
         check_is_fitted(self)
-        n_samples = whole_number(n_samples, "n_samples", 1)
-        check_draws(n_samples, self._fitted.n_features, "n_samples")
+        n_samples = inputs.validation.whole_number(n_samples, "n_samples", 1)
+        mixtures.draws.check_draws(n_samples, self._fitted.n_features, "n_samples")
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         rng = np.random.default_rng(seed)
         fitted = self._fitted
         shares = fitted.params.shares
         counts = rng.multinomial(n_samples, shares / shares.sum())
         family, components, spread = (
-            make_family(self._section),
+            composition.model.make_family(self._section),
             fitted.params.components,
             fitted.spread,
         )
@@ -371,7 +372,9 @@ class Criteria(MixtureEstimator):
     uniform_weights: bool = False
 
     def _free(self) -> int:
-        return free_parameters(self._section, len(self.weights_), self._fitted.n_features)
+        return composition.model.free_parameters(
+            self._section, len(self.weights_), self._fitted.n_features
+        )
 
     def bic(self, X: Any, sample_weight: Any = None) -> float:
         """Compute the Bayesian information criterion (BIC) on `X`.
@@ -409,6 +412,6 @@ class Criteria(MixtureEstimator):
         """Return log-likelihood and weight of all rows; warn of weights of another scale."""
         sums = self._labelled(X, sample_weight)
         total, weight = float(sums["score"]), float(sums["weight"])
-        for doubt in weighed(int(sums["rows"]), weight, title):
+        for doubt in quality.doubts.weighed(int(sums["rows"]), weight, title):
             warnings.warn(worded(doubt.message, "parameters"), DegenerateWarning, stacklevel=4)
         return total, weight

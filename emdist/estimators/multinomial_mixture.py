@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,7 +22,9 @@ from emdist.estimators.from_parameters import (
 )
 from emdist.estimators.parameters import parameters
 from emdist.interfaces import Floats
-from emdist.settings.config import ModelSection
+
+if TYPE_CHECKING:
+    from emdist.settings.config import ModelSection
 
 
 @parameters()

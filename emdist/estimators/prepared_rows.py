@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from emdist import prepare
 from emdist.interfaces import Array, Source
-from emdist.prepare.preparation import Preparation
+
+if TYPE_CHECKING:
+    from emdist.prepare.preparation import Preparation
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +40,9 @@ class PreparedRows:
     def then(self, more: Preparation) -> PreparedRows:
         """Return the rows with more steps after those that they have."""
         own = self.preparation
-        joined = Preparation(own.n_features_in, own.steps + more.steps, own.learned + more.learned)
+        joined = prepare.preparation.Preparation(
+            own.n_features_in, own.steps + more.steps, own.learned + more.learned
+        )
         return PreparedRows(self.x, joined)
 
     def compute(self) -> Array:

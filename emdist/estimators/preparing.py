@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from emdist import fit, prepare
 from emdist.errors import ConfigError, DegenerateWarning, StartError
 from emdist.estimators.verbose import listener
-from emdist.fit.events import Progress
-from emdist.fit.fitted import Fitted
 from emdist.interfaces import Engine, Source
-from emdist.prepare.learning import learn, nothing_learned
-from emdist.prepare.making import make_steps
-from emdist.prepare.preparation import Preparation
 from emdist.wording import worded
+
+if TYPE_CHECKING:
+    from emdist.fit.fitted import Fitted
+    from emdist.prepare.preparation import Preparation
 
 
 def learned_for(
@@ -47,7 +47,7 @@ def learned_for(
     ConfigError
         If the steps are wrong.
     """
-    steps = make_steps(values)
+    steps = prepare.making.make_steps(values)
     if before is not None:
         known = [] if before.preparation is None else before.preparation.config()
         if known != [step.config() for step in steps]:
@@ -59,8 +59,12 @@ def learned_for(
     if not steps:
         return None
     total, listen = len(source), listener(verbose)
-    made = learn(
-        steps, source, engine, missing, lambda done: listen(Progress("prepare", done, total))
+    made = prepare.learning.learn(
+        steps,
+        source,
+        engine,
+        missing,
+        lambda done: listen(fit.events.Progress("prepare", done, total)),
     )
     warn_of(made, stacklevel=5)
     return made
@@ -80,10 +84,10 @@ def fixed(values: Any, d: int, what: str) -> Preparation | None:
     ConfigError
         If a step needs to learn from data. `what` says what has none.
     """
-    steps = make_steps(values)
+    steps = prepare.making.make_steps(values)
     if not steps:
         return None
-    made = nothing_learned(steps, d)
+    made = prepare.learning.nothing_learned(steps, d)
     if made is None:
         learning = ", ".join(step.name for step in steps if step.need(d))
         raise ConfigError(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from emdist.composition.model import make_family
+from emdist import composition, families, fit, models
 from emdist.errors import ConfigError
 from emdist.estimators.fitted_attributes import Learned
 from emdist.estimators.from_parameters import (
@@ -23,15 +23,15 @@ from emdist.estimators.from_parameters import (
 from emdist.estimators.mixture import Criteria
 from emdist.estimators.parameters import parameters
 from emdist.estimators.settings import as_floats
-from emdist.families.products.groups import indices_of
-from emdist.fit.fitted import Fitted
-from emdist.fit.start import Given
 from emdist.inputs.arrays import plain
 from emdist.inputs.quoting import shown
 from emdist.interfaces import Array, Floats
-from emdist.models.arrays import arrays_of
 from emdist.parameters.choices import MixtureInit
-from emdist.settings.config import FitSection, ModelSection
+
+if TYPE_CHECKING:
+    from emdist.fit.fitted import Fitted
+    from emdist.fit.start import Given
+    from emdist.settings.config import FitSection, ModelSection
 
 
 @parameters()
@@ -231,7 +231,11 @@ class ProductMixture(Criteria):
     def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
         groups, ignored = self.groups, self._left_out()
         if groups is None:
-            out = set(indices_of(ignored, "ignored") if isinstance(ignored, str) else ignored)
+            out = set(
+                families.products.groups.indices_of(ignored, "ignored")
+                if isinstance(ignored, str)
+                else ignored
+            )
             rest = [j for j in range(n_features) if j not in out]
             groups = [{"columns": rest, "family": "diagonal"}]
         elif isinstance(groups, str | bytes | Mapping) or not isinstance(
@@ -243,7 +247,9 @@ class ProductMixture(Criteria):
             )
         options = {"groups": groups, "ignored": ignored}
         model = self._model_section("product", options, self.uniform_weights)
-        make_family(model)  # Checks the groups before starting values, whose shape they decide.
+        composition.model.make_family(
+            model
+        )  # Checks the groups before starting values, whose shape they decide.
         return model, self._fit_section(), self._start(model, n_features)
 
     def _left_out(self) -> list[Any] | str:
@@ -252,7 +258,7 @@ class ProductMixture(Criteria):
         if given is None:
             return []
         if isinstance(given, str):
-            indices_of(given, "ignored")
+            families.products.groups.indices_of(given, "ignored")
             return given
         if not isinstance(given, list) or any(isinstance(one, list | Mapping) for one in given):
             raise ConfigError(
@@ -263,24 +269,24 @@ class ProductMixture(Criteria):
     def _start(self, model: ModelSection, d: int) -> Given:
         if self._is_warm(model, d):
             fitted = self._fitted
-            moved = make_family(self._section).translate(
+            moved = composition.model.make_family(self._section).translate(
                 fitted.params.components, fitted.spread.origin
             )
-            return Given(None, fitted.params.weights, arrays_of(moved))
+            return fit.start.Given(None, fitted.params.weights, models.arrays.arrays_of(moved))
         k = model.n_components
         weights, means = self.weights_init, self.means_init
-        return Given(
+        return fit.start.Given(
             None if means is None else as_floats(means, "means_init", (k, d)),
             None if weights is None else as_floats(weights, "weights_init", (k,)),
         )
 
     def _attributes(self, fitted: Fitted, section: ModelSection) -> dict[str, Any]:
-        family, origin = make_family(section), fitted.spread.origin
+        family, origin = composition.model.make_family(section), fitted.spread.origin
         moved = family.translate(fitted.params.components, origin)
         return {
             **super()._attributes(fitted, section),
             "means_": family.locations(moved),
-            "parts_": [arrays_of(part) for part in moved.parts],
+            "parts_": [models.arrays.arrays_of(part) for part in moved.parts],
         }
 
     @classmethod
@@ -322,14 +328,14 @@ class ProductMixture(Criteria):
         params = with_number(params, "n_components", len(own))
         if params.get("groups") is None:
             raise ConfigError("groups is missing; expected one mapping for each part.")
-        family: Any = make_family(cls(**params)._sections(0)[0])
+        family: Any = composition.model.make_family(cls(**params)._sections(0)[0])
         arrays = {
             f"parts.{i}.{name}": array(value, f"parts[{i}][{name!r}]", np.shape(value))
             for i, part in enumerate(parts)
             for name, value in part.items()
         }
         d = family.n_features
-        template = arrays_of(family.start(np.zeros((len(own), d)), unit_spread(d)))
+        template = models.arrays.arrays_of(family.start(np.zeros((len(own), d)), unit_spread(d)))
         if missing := sorted(template.keys() ^ arrays.keys()):
             raise ConfigError(
                 f"parts and groups do not match in {', '.join(missing[:6])}; expected "

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import warnings
 from dataclasses import replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from emdist import settings, store
 from emdist.errors import ConfigError, DtypeError, NotAnArrayError, ShapeError
 from emdist.estimators.datasets import check_weights_beside, in_two_dimensions, is_dataset
 from emdist.estimators.inputs import as_matrix, is_client, is_in_memory, is_polars, make_source
@@ -18,9 +19,9 @@ from emdist.inputs.index_columns import without_index
 from emdist.inputs.layout import Layout
 from emdist.inputs.rows import Rows
 from emdist.interfaces import Engine, Source
-from emdist.settings.config import ReadingSection
-from emdist.store.grids.left_out import left_out
-from emdist.store.sources.references import is_stored
+
+if TYPE_CHECKING:
+    from emdist.settings.config import ReadingSection
 
 
 class Reading:
@@ -58,7 +59,7 @@ class Reading:
     def _reading(self) -> ReadingSection:
         """Make the section that says how to read rows, from the present parameters."""
         found: ReadingSection = self._checked(
-            ReadingSection,
+            settings.config.ReadingSection,
             {},
             block_size=self.block_size,
             missing_chunks=self.missing_chunks,
@@ -90,7 +91,7 @@ class Reading:
 
         Rows that the user has made stay as they are.
         """
-        named = is_stored(X) or is_a(X, "zarr", "Group") or is_dataset(X)
+        named = store.sources.references.is_stored(X) or is_a(X, "zarr", "Group") or is_dataset(X)
         return X if self._layout.trivial or not named else Rows(X, self._layout)
 
     def _source_as_fitted(self, X: Any, sample_weight: Any, engine: Engine) -> Source:
@@ -112,7 +113,7 @@ class Reading:
 
 def _warn_of_left_out(source: Source, layout: Layout) -> None:
     """Warn of rows that are not read because the selection of the fit leaves them out."""
-    part = left_out(source, layout, dict(layout.select))
+    part = store.grids.left_out.left_out(source, layout, dict(layout.select))
     if part is None:
         return
     rest = tuple((dim, one) for dim, one in layout.select if dim not in part.dims)

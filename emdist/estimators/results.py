@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from emdist import fit
 from emdist.estimators.fitted_attributes import Learned, Learning
 from emdist.estimators.preparing import fixed
 from emdist.estimators.to_sklearn import without_equivalent
-from emdist.fit.fitted import Fitted
-from emdist.fit.state import Record, Status
-from emdist.settings.config import ModelSection
-from emdist.store.places.location import Location
 
 if TYPE_CHECKING:
     from emdist.estimators.from_parameters import Parameters
+    from emdist.fit.fitted import Fitted
+    from emdist.settings.config import ModelSection
+    from emdist.store.places.location import Location
 
 #: Fitted attributes that a model made by `from_parameters` does not have.
 _OF_A_FIT = ("inertia_", "labels_", "lower_bound_", "lower_bounds_", "converged_")
@@ -29,7 +29,7 @@ class Results(Learning):
 
     n_iter_ = Learned[int]()
     converged_ = Learned[bool]()
-    history_ = Learned[tuple[Record, ...]]()
+    history_ = Learned["tuple[fit.state.Record, ...]"]()
     n_features_in_ = Learned[int]()
     feature_names_in_ = Learned[Any]()
 
@@ -51,9 +51,9 @@ class Results(Learning):
 
     def _adopt(self, fitted: Fitted, section: ModelSection) -> None:
         """Set the fitted attributes from a fitted or given model."""
-        stopped = fitted.status not in (Status.MAX_ITER, Status.RUNNING)
+        stopped = fitted.status not in (fit.state.Status.MAX_ITER, fit.state.Status.RUNNING)
         found = {"converged_": stopped, **self._attributes(fitted, section)}
-        if fitted.status is Status.GIVEN:
+        if fitted.status is fit.state.Status.GIVEN:
             found = {name: value for name, value in found.items() if name not in _OF_A_FIT}
         if fitted.feature_names is not None:
             found["feature_names_in_"] = np.array(fitted.feature_names, object)
@@ -69,7 +69,7 @@ class Results(Learning):
         )
 
     def _unlearned(self, name: str) -> Any:
-        given = "_fitted" in self.__dict__ and self._fitted.status is Status.GIVEN
+        given = "_fitted" in self.__dict__ and self._fitted.status is fit.state.Status.GIVEN
         if given and name in _OF_A_FIT:
             raise AttributeError(
                 f"{type(self).__name__} was made from given parameters and has no {name}, which "

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 from sklearn.utils import check_random_state
 
+from emdist import inputs, settings
 from emdist.errors import ConfigError, StartError
 from emdist.inputs.arrays import plain, real_array
 from emdist.inputs.plugins import nearest, plugins
 from emdist.inputs.quoting import shown
-from emdist.inputs.validation import is_number, switch, whole_number
 from emdist.interfaces import Floats
-from emdist.settings.config import PARAMETERS, SEEDERS, Section, make_section
 from emdist.wording import renamed
 
-S = TypeVar("S", bound=Section)
+if TYPE_CHECKING:
+    from emdist.settings.config import Section
+
+S = TypeVar("S", bound="Section")
 
 
 class Settings:
@@ -54,7 +56,9 @@ class Settings:
             else plain(value, names.get(key, key))
             for key, value in values.items()
         }
-        return make_section(cls, given, type(self).__name__, names, PARAMETERS)
+        return settings.config.make_section(
+            cls, given, type(self).__name__, names, settings.config.PARAMETERS
+        )
 
     def _plain_options(self, place: str, options: Mapping[str, Any]) -> dict[str, Any]:
         """Convert options, set at the key `place`, to types that a section accepts."""
@@ -62,7 +66,7 @@ class Settings:
         for key, given in options.items():
             name = renamed(f"{place}.{key!s:.60}", "parameters", self._option_names)
             found[key] = plain(given, name)
-            if isinstance(given, str | bytes) and is_number(given):
+            if isinstance(given, str | bytes) and inputs.validation.is_number(given):
                 raise ConfigError(f"{name}={shown(given)} is text; expected a number.")
         return found
 
@@ -70,11 +74,11 @@ class Settings:
         """Raise ConfigError for wrong values of parameters that no section checks."""
         for name in ("warm_start", "copy_x", "uniform_weights"):
             if name in self.__dict__:
-                switch(getattr(self, name), name)
+                inputs.validation.switch(getattr(self, name), name)
         for name in ("verbose", "verbose_interval"):
             value = self.__dict__.get(name, 0)
             if not isinstance(value, bool | np.bool_):
-                whole_number(value, name, 0)
+                inputs.validation.whole_number(value, name, 0)
 
     def _options_of(self, name: str, example: str) -> dict[str, Any]:
         """Return the parameter `name` as a dict; ConfigError if it is not a mapping or None."""
@@ -91,7 +95,9 @@ def seeder(init: Any, name: str, known: Sequence[str]) -> str:
 
     Otherwise raise ConfigError, which names the parameter `name` and its `known` values.
     """
-    if isinstance(init, str) and (init in known or init in plugins(SEEDERS, "seeder")):
+    if isinstance(init, str) and (
+        init in known or init in plugins(settings.config.SEEDERS, "seeder")
+    ):
         return init
     near = nearest(init, known) if isinstance(init, str) else ""
     raise ConfigError(f"{name}={shown(init)} is not known{near}; choose one of {', '.join(known)}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sklearn.decomposition
@@ -13,13 +13,15 @@ import sklearn.preprocessing
 
 from emdist.errors import ConfigError
 from emdist.inputs.names import Names
-from emdist.prepare.base import LearnedArrays, PrepareStep
 from emdist.prepare.clip import ClipStep
 from emdist.prepare.log1p import LogStep
 from emdist.prepare.normalise import NormaliseStep
 from emdist.prepare.pca import PcaStep
-from emdist.prepare.preparation import Preparation
 from emdist.prepare.standardise import StandardiseStep
+
+if TYPE_CHECKING:
+    from emdist.prepare.base import LearnedArrays, PrepareStep
+    from emdist.prepare.preparation import Preparation
 
 
 def pipeline_of(made: Preparation, names: Names, model: Any) -> sklearn.pipeline.Pipeline:

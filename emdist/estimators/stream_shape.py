@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emdist.composition.model import CENTRES, make_family
+from emdist import composition, families
 from emdist.errors import ConfigError
-from emdist.families.product import Product
 from emdist.inputs.quoting import shown
-from emdist.settings.config import ModelSection
+
+if TYPE_CHECKING:
+    from emdist.settings.config import ModelSection
 
 #: The estimator parameters that decide the shape of the arrays of a family, and for each of them
 #: the name of the attribute of the family.
@@ -59,10 +60,10 @@ def _shape(section: ModelSection, number: str, streaming: bool) -> dict[str, Any
         found["non_finite"] = "missing" if section.missing else "raise or drop"
     if section.weights_name in _WEIGHTS:
         found["weight_concentration_prior_type"] = _WEIGHTS[section.weights_name]
-    if section.name not in CENTRES:
-        family = make_family(section)
+    if section.name not in composition.model.CENTRES:
+        family = composition.model.make_family(section)
         found |= _options(family)
-        if isinstance(family, Product):
+        if isinstance(family, families.product.Product):
             found["groups"] = [_group(columns, part) for columns, part in family.parts]
             found["ignored"] = family.ignored
     return found

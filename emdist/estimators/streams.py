@@ -4,29 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from emdist.composition.make import make_fit, make_survey
-from emdist.composition.memory import checked_memory
-from emdist.composition.recipe import Recipe
+from emdist import composition, fit, prepare
 from emdist.estimators.base import Estimator
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.preparing import fixed
 from emdist.estimators.stream_shape import check_shape
-from emdist.fit.data_changes import check_unwritten, stamps
-from emdist.fit.domain import check_spread
-from emdist.fit.events import Listener
-from emdist.fit.fit import Fit
-from emdist.fit.fitted import Fitted
-from emdist.fit.loop import seeded
-from emdist.fit.online import Fold, sweep
-from emdist.fit.start import Given
-from emdist.fit.state import FitState
-from emdist.fit.survey import Survey, check_total
 from emdist.inputs.frames import check_given
 from emdist.inputs.names import Names, names_of
 from emdist.interfaces import Engine, Source
-from emdist.prepare.source import prepared
+
+if TYPE_CHECKING:
+    from emdist.composition.recipe import Recipe
+    from emdist.fit.events import Listener
+    from emdist.fit.fit import Fit
+    from emdist.fit.fitted import Fitted
+    from emdist.fit.online import Fold
+    from emdist.fit.start import Given
+    from emdist.fit.state import FitState
+    from emdist.fit.survey import Survey
 
 #: Records of the history that are kept: those of the last chunks.
 _KEPT = 100
@@ -50,7 +47,7 @@ class Stream:
     def fitted(self, names: Names) -> Fitted:
         """Return the parameters so far, with the last chunk's objective before it was used."""
         state = self.state
-        return Fitted(
+        return fit.fitted.Fitted(
             state.params,
             self.survey.spread,
             state.history[-1].objective,
@@ -88,28 +85,30 @@ def fed(
         Given the total weight of the first chunk, returns how to combine the sums of chunks.
     """
     source, engine = chunk
-    survey = engine.map_reduce(make_survey(source, recipe), range(len(source)))
+    survey = engine.map_reduce(composition.make.make_survey(source, recipe), range(len(source)))
     if stream is None:
         survey.check(source)
         begun = before is not None
-        fit = make_fit(recipe, source, engine, survey, given, listen, begun)
-        stream = Stream(survey, _first(fit, recipe.fit.seed, before))
+        made = composition.make.make_fit(recipe, source, engine, survey, given, listen, begun)
+        stream = Stream(survey, _first(made, recipe.fit.seed, before))
     elif not survey.moments.weight > 0:
         return stream  # All rows have weight 0 or are left out.
     else:
-        check_total(survey.moments.weight)
-        fit = make_fit(recipe, source, engine, stream.survey, Given(), listen, True)
-        check_spread(fit.model.domain, survey.spread)
+        fit.survey.check_total(survey.moments.weight)
+        made = composition.make.make_fit(
+            recipe, source, engine, stream.survey, fit.start.Given(), listen, True
+        )
+        fit.domain.check_spread(made.model.domain, survey.spread)
     fold = fold_of(stream.survey.spread.weight)
-    state = sweep(fit, stream.state, [range(len(source))], fold)
+    state = fit.online.sweep(made, stream.state, [range(len(source))], fold)
     return replace(stream, state=replace(state, history=state.history[-_KEPT:]))
 
 
-def _first(fit: Fit, seed: int, before: Fitted | None) -> FitState:
+def _first(made: Fit, seed: int, before: Fitted | None) -> FitState:
     if before is None:
-        return seeded(fit, FitState(seed))
-    moved: Any = fit.model.translate(before.params, before.spread.origin - fit.origin)
-    return FitState(seed, params=moved)
+        return fit.loop.seeded(made, fit.state.FitState(seed))
+    moved: Any = made.model.translate(before.params, before.spread.origin - made.origin)
+    return fit.state.FitState(seed, params=moved)
 
 
 class Streaming(Estimator):
@@ -152,7 +151,7 @@ class Streaming(Estimator):
         if before is None:
             source = self._source(X, sample_weight, engine)
             preparation = fixed(self.prepare, source.shape[1], "partial_fit")
-            source = prepared(source, preparation)
+            source = prepare.source.prepared(source, preparation)
         else:
             X = self._as_fitted(X)
             source, preparation = self._known(X, sample_weight, engine), before.preparation
@@ -164,12 +163,13 @@ class Streaming(Estimator):
             number = "n_clusters" if hasattr(self, "n_clusters") else "n_components"
             streaming = self._stream is not None
             check_shape(self._section, model, type(self).__name__, number, streaming)
-        recipe = Recipe(model, section)
+        recipe = composition.recipe.Recipe(model, section)
         given.check(recipe.model, recipe.k, source.shape[1])
-        checked_memory([recipe], source, engine)
-        fold, listen, read = self._fold(recipe), self._listener(), stamps(source)
+        composition.memory.checked_memory([recipe], source, engine)
+        fold, listen = self._fold(recipe), self._listener()
+        read = fit.data_changes.stamps(source)
         stream = fed(self._stream, before, recipe, given, (source, engine), fold, listen)
-        check_unwritten(source, read)
+        fit.data_changes.check_unwritten(source, read)
         names = names_of(source) if before is None else before.feature_names
         self._adopt(replace(stream.fitted(names), preparation=preparation), model)
         self._stream = stream

@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,39 +14,23 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import ParameterGrid
 
-from emdist.composition.make import make_plan
-from emdist.composition.memory import checked_memory
-from emdist.composition.recipe import Recipe
-from emdist.composition.sweep_config import criterion_of
+from emdist import composition, fit, inputs, jobs, quality
 from emdist.errors import ConfigError, DegenerateWarning
 from emdist.estimators.base import Estimator, warn_of_reading
 from emdist.estimators.best_model import BestModel
 from emdist.estimators.callbacks import heard
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.verbose import listener
-from emdist.fit.criteria import CRITERIA, OF_LABELS
-from emdist.fit.data_changes import check_unwritten, stamps
-from emdist.fit.prepared_blocks import uncached
-from emdist.fit.together.sweep import scored_together
-from emdist.fit.unsaved import completed
 from emdist.inputs.quoting import shown
 from emdist.inputs.renamed import told_of_name
-from emdist.inputs.validation import parse_bytes
 from emdist.interfaces import Array
-from emdist.jobs.warming import share_kernels
 from emdist.parameters.choices import Criterion
-from emdist.quality.doubts import Doubt
-from emdist.quality.ranking import (
-    Naming,
-    Row,
-    best_of,
-    doubts_about,
-    doubts_about_weights,
-    rows_of,
-    shown_criteria,
-)
-from emdist.quality.separation import separated_together
 from emdist.wording import worded
+
+if TYPE_CHECKING:
+    from emdist.composition.recipe import Recipe
+    from emdist.quality.doubts import Doubt
+    from emdist.quality.ranking import Row
 
 #: Default of `sums_memory`: the limit for the sums of all models of one block.
 _SUMS_MEMORY = "256 MiB"
@@ -56,8 +40,6 @@ _SHARED = ("engine", "block_size", "missing_chunks", "corrupt_chunks", "non_fini
 
 #: Parameters that set the number of components.
 _SIZES = ("n_components", "n_clusters")
-#: The names that messages use for settings of a sweep in Python.
-_NAMES = Naming("param_grid", "allow_degenerate=True", "max_iter", "tol")
 _CATEGORIES: Mapping[str, type[Warning]] = {
     "floor": DegenerateWarning,
     "unfinished": ConvergenceWarning,
@@ -182,41 +164,49 @@ class Sweep(BestModel):
         engine = make_engine(self.estimator.engine)
         rows = estimators[0]._source(X, sample_weight, engine)
         warn_of_reading(rows, stacklevel=4)
-        before = stamps(rows)
+        before = fit.data_changes.stamps(rows)
         with estimators[0]._kept(rows, engine) as kept:
             source, preparation = estimators[0]._prepared(kept, engine)
             planned = [one._planned(source) for one in estimators]
             recipes = [recipe for recipe, _ in planned]
             models = [one.section for one in recipes]
-            checked_memory(recipes, source, engine)
-            share_kernels(recipes, source, engine)
+            composition.memory.checked_memory(recipes, source, engine)
+            jobs.warming.share_kernels(recipes, source, engine)
             criterion = self._criterion(recipes)
             budget, told = self._budget(), heard(self.verbose, self.estimator)
             plans = [
-                make_plan(replace(recipe, name=f"model {index}"), source, engine, given, told)
+                composition.make.make_plan(
+                    replace(recipe, name=f"model {index}"), source, engine, given, told
+                )
                 for index, (recipe, given) in enumerate(planned)
             ]
-            fits, states = zip(*completed(plans, budget), strict=True)
+            fits, states = zip(*fit.unsaved.completed(plans, budget), strict=True)
             entropy = criterion == "icl" and not fits[0].model.minimises
-            scores = scored_together(fits, states, entropy, listener(0), budget)
+            scores = fit.together.sweep.scored_together(fits, states, entropy, listener(0), budget)
             separations = (
-                separated_together(fits, states, listener(0)) if criterion in OF_LABELS else ()
+                quality.separation.separated_together(fits, states, listener(0))
+                if criterion in fit.criteria.OF_LABELS
+                else ()
             )
-        check_unwritten(rows, before)
-        for one, fit, model, found in zip(estimators, fits, models, states, strict=True):
-            one._end(found, fit.survey.spread, model, source, preparation)
-            one._remember(uncached(source), engine, X, before)
-        table = rows_of(
+        fit.data_changes.check_unwritten(rows, before)
+        for one, made, model, found in zip(estimators, fits, models, states, strict=True):
+            one._end(found, made.survey.spread, model, source, preparation)
+            one._remember(fit.prepared_blocks.uncached(source), engine, X, before)
+        table = quality.ranking.rows_of(
             [_named(params) for params in grid],
             models,
             [one._fitted for one in estimators],
             scores,
-            shown_criteria(criterion, models),
+            quality.ranking.shown_criteria(criterion, models),
             fits[0].survey.moments,
             separations,
         )
         self._publish(
-            grid, estimators, table, criterion, doubts_about_weights(scores[0], criterion)
+            grid,
+            estimators,
+            table,
+            criterion,
+            quality.ranking.doubts_about_weights(scores[0], criterion),
         )
         return self
 
@@ -241,12 +231,12 @@ class Sweep(BestModel):
             raise ConfigError(f"param_grid: {error}") from None
 
     def _criterion(self, recipes: Sequence[Recipe]) -> str:
-        if self.criterion is not None and self.criterion not in tuple(CRITERIA):
+        if self.criterion is not None and self.criterion not in tuple(fit.criteria.CRITERIA):
             raise ConfigError(
-                f"criterion={shown(self.criterion)}; expected one of {', '.join(CRITERIA)}, "
-                "or None."
+                f"criterion={shown(self.criterion)}; expected one of "
+                f"{', '.join(fit.criteria.CRITERIA)}, or None."
             )
-        return criterion_of(recipes, self.criterion)
+        return composition.sweep_config.criterion_of(recipes, self.criterion)
 
     def _budget(self) -> int:
         name = "sums_memory"
@@ -254,7 +244,7 @@ class Sweep(BestModel):
             name = "memory"
             told_of_name(name, "sums_memory", self.sums_memory != _SUMS_MEMORY, stacklevel=4)
         try:
-            return parse_bytes(getattr(self, name))
+            return inputs.validation.parse_bytes(getattr(self, name))
         except (TypeError, ValueError) as error:
             raise ConfigError(f"{name}: {error}.") from None
 
@@ -266,9 +256,9 @@ class Sweep(BestModel):
         criterion: str,
         weighed: tuple[Doubt, ...],
     ) -> None:
-        best = best_of(rows, criterion, self.allow_degenerate)
+        best = quality.ranking.best_of(rows, criterion, self.allow_degenerate)
         values = np.array([row.criteria[criterion] for row in rows])
-        ranks = _ranks(values if CRITERIA[criterion].lower else -values, best)
+        ranks = _ranks(values if fit.criteria.CRITERIA[criterion].lower else -values, best)
         found, chosen = _columns(grid, rows), estimators[best]
         names = getattr(chosen, "feature_names_in_", None)
         self._forget()
@@ -283,8 +273,12 @@ class Sweep(BestModel):
             n_features_in_=chosen.n_features_in_,
             **({} if names is None else {"feature_names_in_": names}),
         )
+        naming = quality.ranking.Naming("param_grid", "allow_degenerate=True", "max_iter", "tol")
         groups = [_named({k: v for k, v in params.items() if k not in _SIZES}) for params in grid]
-        for doubt in (*doubts_about(rows, best, criterion, _NAMES, groups), *weighed):
+        for doubt in (
+            *quality.ranking.doubts_about(rows, best, criterion, naming, groups),
+            *weighed,
+        ):
             warnings.warn(
                 worded(doubt.message, "parameters"), _CATEGORIES[doubt.kind], stacklevel=4
             )

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
+from emdist import inputs, prepare
 from emdist.errors import ConfigError
 from emdist.estimators.parameters import parameters
 from emdist.estimators.transforming import Transforming
 from emdist.inputs.quoting import shown
-from emdist.inputs.validation import switch, whole_number
 from emdist.interfaces import Array
-from emdist.prepare.base import PrepareStep
-from emdist.prepare.making import make_steps
-from emdist.prepare.preparation import Preparation
+
+if TYPE_CHECKING:
+    from emdist.prepare.base import PrepareStep
+    from emdist.prepare.preparation import Preparation
 
 #: scikit-learn's names of the solvers of PCA, and the step's.
 _SOLVERS = {
@@ -84,9 +85,9 @@ class StandardScaler(Transforming):
 
     def _prepare_step(self) -> PrepareStep:
         for name in ("copy", "with_mean", "with_std"):
-            switch(getattr(self, name), name)
+            inputs.validation.switch(getattr(self, name), name)
         options = {"with_mean": bool(self.with_mean), "with_std": bool(self.with_std)}
-        return make_steps([{"standardise": options}])[0]
+        return prepare.making.make_steps([{"standardise": options}])[0]
 
     def _adopt(self, preparation: Preparation) -> None:
         learned = preparation.learned[0]
@@ -189,7 +190,7 @@ class PCA(Transforming):
 
     def _prepare_step(self) -> PrepareStep:
         for name in ("copy", "whiten"):
-            switch(getattr(self, name), name)
+            inputs.validation.switch(getattr(self, name), name)
         if self.svd_solver not in _SOLVERS:
             raise ConfigError(
                 f"svd_solver={shown(self.svd_solver)}; expected one of {', '.join(_SOLVERS)}."
@@ -204,13 +205,15 @@ class PCA(Transforming):
             "components": wanted.item() if isinstance(wanted, np.generic) else wanted,
             "whiten": bool(self.whiten),
             "solver": _SOLVERS[self.svd_solver],
-            "oversampling": whole_number(self.n_oversamples, "n_oversamples", 0),
+            "oversampling": inputs.validation.whole_number(self.n_oversamples, "n_oversamples", 0),
             "seed": 0 if self.random_state is None else self._seed(),
             "missing": self.missing,
         }
         if self.iterated_power != "auto":
-            options["passes"] = whole_number(self.iterated_power, "iterated_power", 1)
-        return make_steps([{"pca": options}])[0]
+            options["passes"] = inputs.validation.whole_number(
+                self.iterated_power, "iterated_power", 1
+            )
+        return prepare.making.make_steps([{"pca": options}])[0]
 
     def _adopt(self, preparation: Preparation) -> None:
         learned = preparation.learned[0]
@@ -276,8 +279,10 @@ class Normalizer(Transforming):
     total: float | None = None
 
     def _prepare_step(self) -> PrepareStep:
-        switch(self.copy, "copy")
-        return make_steps([{"normalise": {"norm": self.norm, "total": self.total}}])[0]
+        inputs.validation.switch(self.copy, "copy")
+        return prepare.making.make_steps([{"normalise": {"norm": self.norm, "total": self.total}}])[
+            0
+        ]
 
 
 @parameters()
@@ -321,7 +326,7 @@ class Log1p(Transforming):
         return tags
 
     def _prepare_step(self) -> PrepareStep:
-        return make_steps(["log1p"])[0]
+        return prepare.making.make_steps(["log1p"])[0]
 
 
 def _seen(cells: Array) -> Any:

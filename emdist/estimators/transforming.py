@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.engines.threads import LocalEngine
+from emdist import engines, fit, prepare
 from emdist.errors import ShapeError
 from emdist.estimators.inputs import (
     is_in_memory,
@@ -22,20 +22,18 @@ from emdist.estimators.preparing import warn_of
 from emdist.estimators.reading import Reading
 from emdist.estimators.settings import Settings
 from emdist.estimators.wording import Speaking
-from emdist.fit.fitted import RowValues
-from emdist.fit.survey import check_total
 from emdist.inputs.frames import check_names
 from emdist.inputs.index_columns import without_index
 from emdist.inputs.names import Names, names_of
 from emdist.interfaces import Array, Engine, Source
 from emdist.parameters.choices import CorruptChunks, Decode, MissingChunks, NonFinite
-from emdist.prepare.base import PrepareStep
-from emdist.prepare.inverse import inverse_of
-from emdist.prepare.learning import check_weights, learn
-from emdist.prepare.preparation import Preparation
-from emdist.prepare.source import prepared
-from emdist.settings.config import ReadingSection
 from emdist.sums import Sums
+
+if TYPE_CHECKING:
+    from emdist.fit.fitted import RowValues
+    from emdist.prepare.base import PrepareStep
+    from emdist.prepare.preparation import Preparation
+    from emdist.settings.config import ReadingSection
 
 
 @parameters()
@@ -101,10 +99,10 @@ class Transforming(Settings, Speaking, Reading, TransformerMixin, BaseEstimator)
         step, engine = self._prepare_step(), make_engine(self.engine)
         source = self._source(X, sample_weight, engine)
         missing = self._reading().non_finite == "missing"
-        made = learn([step], source, engine, missing)
+        made = prepare.learning.learn([step], source, engine, missing)
         if is_in_memory(X) and not step.need(source.shape[1]):
             found = engine.map_reduce(_Check(source, made, missing), range(len(source)))
-            check_total(float(found["weight"]))
+            fit.survey.check_total(float(found["weight"]))
         warn_of(made, stacklevel=3)
         self._preparation = made  # type: ignore[misc]
         self._names = names_of(source)  # type: ignore[misc]
@@ -146,7 +144,7 @@ class Transforming(Settings, Speaking, Reading, TransformerMixin, BaseEstimator)
             As in `transform`.
         """
         check_is_fitted(self)
-        return self._applied(X, inverse_of(self._preparation), check=False)
+        return self._applied(X, prepare.inverse.inverse_of(self._preparation), check=False)
 
     def _applied(self, X: Any, made: Preparation, check: bool) -> Any:
         """Return the rows of `X` after the steps of `made`; `check` that they suit the fit."""
@@ -164,7 +162,7 @@ class Transforming(Settings, Speaking, Reading, TransformerMixin, BaseEstimator)
             return X.then(made)
         if not is_in_memory(X) or is_query(X):
             return PreparedRows(without_index(X), made)
-        return collected(prepared(source, made), engine)
+        return collected(prepare.source.prepared(source, made), engine)
 
     def get_feature_names_out(self, input_features: Any = None) -> Array:
         """Return the names of the prepared features.
@@ -204,7 +202,7 @@ class _Check:
 
     def __call__(self, i: int) -> Sums:
         block = self.source.read(i)
-        check_weights(block)
+        prepare.learning.check_weights(block)
         total = 0.0
         for x, weight in self.preparation.counted(block, self.missing):
             total += len(x) if weight is None else float(weight.sum())
@@ -231,14 +229,14 @@ class _Read:
     source: Source
 
     def __call__(self, i: int) -> RowValues:
-        return RowValues(self.source.read(i).x)
+        return fit.fitted.RowValues(self.source.read(i).x)
 
 
 def collected(source: Source, engine: Engine | None = None) -> Array:
     """Return all rows of `source` as one array in memory."""
-    engine = engine or LocalEngine()
+    engine = engine or engines.threads.LocalEngine()
     blocks = range(len(source))
-    if not isinstance(engine, LocalEngine):
+    if not isinstance(engine, engines.threads.LocalEngine):
         found: Array = engine.map_reduce(_Read(source), blocks).x
         return found
     out = np.empty(source.shape, source.dtype)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import uuid
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from emdist import store
 from emdist.errors import ConfigError, DtypeError
 from emdist.inputs.foreign import is_a
 from emdist.interfaces import Array
 from emdist.runtime.extras import need
-from emdist.store.sources.cf import ATTRIBUTES, FILLS, Packing, packing_by
+
+if TYPE_CHECKING:
+    from emdist.store.sources.cf import Packing
 
 #: The name of a DataArray without a name of its own.
 UNNAMED = "X"
@@ -135,7 +138,11 @@ def decoded_variable(variable: Any, name: str) -> Any:
     else:
         data = variable.data.map_blocks(how.decode, dtype=np.dtype(how.dtype))
     attrs, encoding = (
-        {key: value for key, value in one.items() if key not in (*ATTRIBUTES, "dtype")}
+        {
+            key: value
+            for key, value in one.items()
+            if key not in (*store.sources.cf.ATTRIBUTES, "dtype")
+        }
         for one in (variable.attrs, variable.encoding)
     )
     xr = need("xarray", "Decoding of an xarray object")
@@ -147,8 +154,12 @@ def _packing(variable: Any, name: str) -> Packing | None:
     dtype = variable.dtype
     if getattr(dtype, "kind", "O") not in "iuf":
         return None
-    attrs = {key: plain(variable.attrs[key]) for key in ATTRIBUTES if key in variable.attrs}
-    return packing_by(attrs, dtype, name) if attrs else _rest(variable, dtype)
+    attrs = {
+        key: plain(variable.attrs[key])
+        for key in store.sources.cf.ATTRIBUTES
+        if key in variable.attrs
+    }
+    return store.sources.cf.packing_by(attrs, dtype, name) if attrs else _rest(variable, dtype)
 
 
 def _rest(variable: Any, dtype: np.dtype[Any]) -> Packing | None:
@@ -162,9 +173,9 @@ def _rest(variable: Any, dtype: np.dtype[Any]) -> Packing | None:
     stored = known.get("dtype")
     if not isinstance(stored, np.dtype) or stored != dtype:
         return None
-    fills = {key: plain(known[key]) for key in FILLS if known.get(key) is not None}
+    fills = {key: plain(known[key]) for key in store.sources.cf.FILLS if known.get(key) is not None}
     try:
-        how = packing_by(fills, dtype, "")
+        how = store.sources.cf.packing_by(fills, dtype, "")
     except DtypeError:
         return None
     exact = how is None or all(float(dtype.type(number)) == number for number in how.missing)

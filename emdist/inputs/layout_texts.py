@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from emdist.errors import ConfigError
 from emdist.wording import either
 
@@ -231,6 +229,8 @@ def _range(value: Any) -> Any:
 
 def _yaml(value: Any) -> str:
     """Return a value as one line of YAML."""
+    import yaml  # Importing it takes longer than estimators need.
+
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{name}: {_yaml(one)}" for name, one in value.items()) + "}"
     if isinstance(value, list):

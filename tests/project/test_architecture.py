@@ -12,6 +12,7 @@ import pytest
 from importlinter.application.use_cases import lint_imports
 from importlinter.configuration import configure
 
+import emdist
 from tests.support.paths import ROOT
 
 MODULES = sorted(
@@ -52,6 +53,12 @@ def loaded_by(code: str) -> set[str]:
 
 def test_import_emdist_loads_nothing_heavy() -> None:
     assert not loaded_by("import emdist").intersection(HEAVY)
+
+
+@pytest.mark.parametrize("name", sorted(set(emdist.__all__) - {"commit_labels"}))
+def test_what_users_import_loads_nothing_that_only_a_fit_needs(name: str) -> None:
+    heavy = {"dask", "distributed", "numba", "prefect", "pydantic", "zarr"}
+    assert not loaded_by(f"from emdist import {name}").intersection(heavy)
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def test_a_fit_that_fails_leaves_nothing(path: str, monkeypatch: pytest.MonkeyPa
         seen.append(RESIDENT.nbytes)
         raise RuntimeError("stop")
 
-    monkeypatch.setattr("emdist.estimators.base.completed", failing)
+    monkeypatch.setattr("emdist.fit.unsaved.completed", failing)
     with pytest.raises(RuntimeError, match="stop"):
         emdist.GaussianMixture(2, prepare=["standardise"], **small()).fit(path)
     assert seen[0] > 0
