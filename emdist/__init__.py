@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from emdist.estimators.aligning import align
     from emdist.estimators.bayesian_gaussian_mixture import BayesianGaussianMixture
+    from emdist.estimators.bernoulli_hmm import BernoulliHMM
     from emdist.estimators.bernoulli_mixture import BernoulliMixture
     from emdist.estimators.binomial_mixture import BinomialMixture
+    from emdist.estimators.categorical_hmm import CategoricalHMM
     from emdist.estimators.categorical_mixture import CategoricalMixture
+    from emdist.estimators.gaussian_hmm import GaussianHMM
     from emdist.estimators.gaussian_mixture import GaussianMixture
+    from emdist.estimators.hidden_markov_model import HiddenMarkovModel
     from emdist.estimators.isotropic_mixture import IsotropicMixture
     from emdist.estimators.kcentroids import KCentroids
     from emdist.estimators.kmeans import KMeans
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     from emdist.estimators.loading import load, load_distribution
     from emdist.estimators.mini_batch_kmeans import MiniBatchKMeans
     from emdist.estimators.multinomial_mixture import MultinomialMixture
+    from emdist.estimators.poisson_hmm import PoissonHMM
     from emdist.estimators.poisson_mixture import PoissonMixture
     from emdist.estimators.product_mixture import ProductMixture
     from emdist.estimators.rows import rows
@@ -32,10 +37,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BayesianGaussianMixture",
+    "BernoulliHMM",
     "BernoulliMixture",
     "BinomialMixture",
+    "CategoricalHMM",
     "CategoricalMixture",
+    "GaussianHMM",
     "GaussianMixture",
+    "HiddenMarkovModel",
     "IsotropicMixture",
     "KCentroids",
     "KMeans",
@@ -43,6 +52,7 @@ __all__ = [
     "MLflowCallback",
     "MiniBatchKMeans",
     "MultinomialMixture",
+    "PoissonHMM",
     "PoissonMixture",
     "ProductMixture",
     "Sweep",
@@ -65,6 +75,11 @@ _WHERE = {
     "KMedians": "emdist.estimators.kmedians",
     "MiniBatchKMeans": "emdist.estimators.mini_batch_kmeans",
     "GaussianMixture": "emdist.estimators.gaussian_mixture",
+    "BernoulliHMM": "emdist.estimators.bernoulli_hmm",
+    "CategoricalHMM": "emdist.estimators.categorical_hmm",
+    "GaussianHMM": "emdist.estimators.gaussian_hmm",
+    "HiddenMarkovModel": "emdist.estimators.hidden_markov_model",
+    "PoissonHMM": "emdist.estimators.poisson_hmm",
     "IsotropicMixture": "emdist.estimators.isotropic_mixture",
     "BernoulliMixture": "emdist.estimators.bernoulli_mixture",
     "BinomialMixture": "emdist.estimators.binomial_mixture",

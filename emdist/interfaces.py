@@ -96,6 +96,33 @@ class Box:
         return f"{name} {'..'.join(str(stored[first + i]) for i in at)}"
 
 
+@dataclass(frozen=True, eq=False)
+class Pieces:
+    """The sequences, or pieces of sequences, of which the rows of a block consist.
+
+    Attributes
+    ----------
+    starts
+        The rows of the block at which sequences begin, in order. If row 0 is not among them, the
+        first rows go on with the sequence of the block before.
+    goes_on
+        Whether the sequence of the last row goes on in the next block.
+    """
+
+    starts: NDArray[np.int64]
+    goes_on: bool = False
+
+    @property
+    def continues(self) -> bool:
+        """Whether the first rows go on with the sequence of the block before."""
+        return not (len(self.starts) and self.starts[0] == 0)
+
+    @property
+    def cut(self) -> bool:
+        """Whether a sequence is longer than its part in this block."""
+        return self.continues or self.goes_on
+
+
 @dataclass(frozen=True)
 class Block:
     """Rows of the data, as stored: consecutive ones, or those in a box of a grid.
@@ -118,6 +145,8 @@ class Block:
         For messages: which stored numbers became NaN when they were decoded. "" for none.
     box
         The part of a grid that the rows fill, or None if they are numbered from `start` on.
+    pieces
+        The sequences of the rows, or None if their order means nothing.
     """
 
     index: int
@@ -127,6 +156,7 @@ class Block:
     mask: NDArray[np.bool_] | None = None
     missing_note: str = ""
     box: Box | None = None
+    pieces: Pieces | None = None
 
     @property
     def nbytes(self) -> int:

@@ -27,7 +27,7 @@ from emdist.parameters.attributes import attribute
 from emdist.parameters.configuration import CONFIGURATION
 from emdist.parameters.entry import Parameter
 from emdist.parameters.variants import entry
-from emdist.settings.config import Config, ModelSection, NoiseSection
+from emdist.settings.config import ChainSection, Config, ModelSection, NoiseSection
 from emdist.settings.section import Section
 from tools.parameter_page import page
 
@@ -39,6 +39,8 @@ _SECTIONS = {
     name: re.compile(rf"    {name}\n    -{{10}}\n(?P<body>.*?){_END}", re.S)
     for name in ("Parameters", "Attributes")
 }
+#: Sections within a section.
+_WITHIN: dict[str, type[BaseModel]] = {"noise": NoiseSection, "chain": ChainSection}
 #: Names before the description of one or several attributes.
 _NAMES = re.compile(r"^    (\w+_(?:, *\w+_)*)(?=,?$| :)", re.M)
 
@@ -143,7 +145,7 @@ def _defaults(name: str, kind: type[BaseModel]) -> dict[str, Any]:
     places.sort(key=lambda one: outer.index(one.split(".")[1]))  # Inner keys follow the outer one.
     found: dict[str, Any] = {}
     for key in (one.removeprefix(f"{name}.") for one in places):
-        within = NoiseSection if key.startswith("noise.") else kind
+        within = _WITHIN.get(key.partition(".")[0], kind) if "." in key else kind
         field = within.model_fields.get(key.rpartition(".")[2])
         needed = field is not None and field.is_required()
         default = None if field is None else field.get_default(call_default_factory=True)

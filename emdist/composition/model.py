@@ -19,6 +19,9 @@ from emdist.inputs.validation import checked_options
 from emdist.interfaces import Model, Spread
 from emdist.mixtures.distribution import MixtureDistribution
 from emdist.models.assignments import Assignment
+from emdist.models.chains.estimates import ChainEstimate
+from emdist.models.chains.params import HiddenMarkovParams
+from emdist.models.hidden_markov import HiddenMarkov
 from emdist.models.kcentroids import KCentroidsModel
 from emdist.models.kmedians import KMediansModel
 from emdist.models.mixture import Mixture
@@ -33,6 +36,7 @@ from emdist.settings.config import (
     FAMILIES,
     SCHEDULES,
     WEIGHTS,
+    ChainSection,
     FitSection,
     ModelSection,
     NoiseSection,
@@ -160,6 +164,8 @@ def make_model(section: ModelSection, spread: Spread | None = None) -> Model[Any
     model: KMediansModel | Mixture[Any]
     if section.noise is not None:
         return _with_noise(section, section.noise, spread)
+    if section.chain is not None:
+        return make_chain(section, section.chain, spread)
     if section.name in CENTROIDS:
         model = KCentroidsModel(make_dissimilarity(section), precision=section.precision)
     elif section.name == "kmedians":
@@ -179,6 +185,29 @@ def make_mixture(section: ModelSection, spread: Spread | None = None) -> Mixture
         section.precision,
         section.min_weight,
     )
+
+
+def make_chain(
+    section: ModelSection, chain: ChainSection, spread: Spread | None = None
+) -> HiddenMarkov[Any]:
+    """Return the hidden Markov model whose states have the named family."""
+    family = make_family(section)
+    if isinstance(family, Posteriors):
+        raise ConfigError(
+            f"{section.name} has posteriors in place of parameters, which a hidden Markov model "
+            "does not use. Use full, tied, diagonal or spherical, with a prior in model.options."
+        )
+    mixture: Mixture[Any] = Mixture(
+        family if spread is None else family.informed(spread),
+        precision=section.precision,
+        min_weight=section.min_weight,
+    )
+    model = HiddenMarkov(
+        mixture,
+        ChainEstimate(chain.start, chain.start_prior, chain.transition_prior),
+        section.assignment == "hard",
+    )
+    return model.with_missing() if section.missing else model
 
 
 def _with_noise(section: ModelSection, noise: NoiseSection, spread: Spread | None) -> Model[Any]:
@@ -224,6 +253,11 @@ def make_distribution(section: ModelSection, fitted: Fitted) -> MixtureDistribut
             "marginals in the family of the mixture. Use score_samples and sample of the "
             "estimator, or fit without noise."
         )
+    if section.chain is not None:
+        raise ConfigError(
+            "A hidden Markov model has no distribution(): its rows depend on one another. Use "
+            "score, decode, predict_proba and sample of the estimator."
+        )
     if section.name in CENTRES:
         raise ConfigError(
             f"A model {section.name!r} is not a mixture: its clusters have no weights and no "
@@ -247,8 +281,9 @@ def free_parameters(section: ModelSection, n_components: int, n_features: int) -
 
 def param_types(section: ModelSection, schedule: Schedule | None = None) -> dict[str, Any]:
     """Return the types of those fields of a stored state or model that depend on the model."""
+    params: type[Any] = MixtureParams if section.noise is None else NoisyParams
     return {
-        "params": MixtureParams if section.noise is None else NoisyParams,
+        "params": params if section.chain is None else HiddenMarkovParams,
         "components": make_components(section).params,
         "memory": type(None) if schedule is None else schedule.memory,
     }
@@ -259,4 +294,9 @@ def make_schedule(section: FitSection, model: Model[Any]) -> Schedule:
     name, options = section.schedule, section.schedule_options
     made: Schedule = named(SCHEDULES, "schedule", name, options, "fit.schedule_options")
     made.check(model)
+    if isinstance(model, HiddenMarkov) and name not in ("auto", "batch"):
+        raise ConfigError(
+            f"fit.schedule: {name} adds or extrapolates parts of passes, which the counts of a "
+            "hidden Markov model do not allow. Set fit.schedule to 'batch'."
+        )
     return made

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import KW_ONLY
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +62,9 @@ class Estimator(Settings, Callbacks, Results, LabelWriting, Reading, BaseEstimat
     An estimator keeps its state as scikit-learn's do: its parameters are stored as they were given,
     and `fit` adds attributes whose names end with an underscore. These attributes are read-only.
     """
+
+    #: Whether rows lie in sequences, as those of hidden Markov models do.
+    sequential: ClassVar[bool] = False
 
     _: KW_ONLY
     random_state: int | np.random.RandomState | None = None
@@ -258,7 +261,7 @@ class Estimator(Settings, Callbacks, Results, LabelWriting, Reading, BaseEstimat
 
         def task(seen: Source) -> Collect:
             numerics = self._fitted.numerics(model, source.dtype)
-            origin, params = self._fitted.spread.origin, self._fitted.params
+            origin, params = self._fitted.spread.origin, self._fitted.linked(model, seen, engine)
             return fit.fitted.Collect(seen, model, params, origin, numerics, resp, only_labels)
 
         rows = self._as_fitted(X)

@@ -77,6 +77,7 @@ def load(path: str | os.PathLike[str], kind: type[Estimator] = Estimator) -> Est
     known = estimator.get_params()
     read = jobs.records.reading_of(place, section, meta)
     reading = read.reading()
+    reading[estimator._decoding] = reading.pop("decode")
     estimator.set_params(**{name: value for name, value in reading.items() if name in known})
     estimator._layout = read.layout
     if "assignment" in known:
@@ -156,6 +157,7 @@ def _loaded(place: Location) -> tuple[ModelSection, Fitted, dict[str, Any]]:
 def _empty(section: ModelSection, name: Any) -> Estimator:
     fitting = [c for c in plugins("emdist.estimators", "estimator").values() if c._fits(section)]
     # If several classes represent this model, choose the one that saved it.
+    fitting = [c for c in fitting if c.sequential == (section.chain is not None)]
     for cls in sorted(fitting, key=lambda c: c.__name__ != name):
         if cls._fits(section):
             found: Estimator = cls._from_section(section)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from emdist import settings, store
 from emdist.errors import ConfigError, DtypeError, NotAnArrayError, ShapeError
@@ -32,7 +32,8 @@ class Reading:
     missing_chunks: Any
     corrupt_chunks: Any
     non_finite: Any
-    decode: Any
+    #: The parameter that says how stored numbers become values.
+    _decoding: ClassVar[str] = "decode"
     #: From `Settings`.
     _checked: Any
     _check_switches: Any
@@ -65,7 +66,7 @@ class Reading:
             missing_chunks=self.missing_chunks,
             corrupt_chunks=self.corrupt_chunks,
             non_finite=self.non_finite,
-            decode=self.decode,
+            decode=getattr(self, self._decoding),
         )
         return found
 

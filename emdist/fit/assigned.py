@@ -45,6 +45,10 @@ def assigned(
     found = _assigned(model, block, params, origin, shown, resp)
     if found.resp is not None:
         found = replace(found, resp=found.resp.astype(numerics.dtype, copy=False))
+    if block.pieces is not None:
+        # What a row gets depends on the rows around it, so none is computed again by itself.
+        check_scores(found.score, block, model.minimises)
+        return found
     if shown.dtype == "float32" and (far := _far(found.score, model, block.x.shape[1])).any():
         # Not about the means yet: far out, the difference between components is linear in x.
         wide = Numerics("float64")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from emdist.errors import CollapseError
 from emdist.fit.fit import Fit
+from emdist.fit.linking import linked
 from emdist.fit.passes import WorstRows
 from emdist.inputs.quoting import listed
 from emdist.interfaces import Numerics, Worst
@@ -90,7 +91,11 @@ def worst_rows(fit: Fit, weak: NDArray[np.int64], last: Pass) -> Worst:
 
     This costs one more pass. Keeping candidates in every pass would cost more.
     """
-    task = WorstRows(fit.source, fit.model, last.params, fit.origin, last.numerics, len(weak))
+    params = linked(
+        fit.source, fit.model, last.params, fit.origin, last.numerics,
+        lambda task, blocks: fit.map_reduce("sequences", task, blocks), True,
+    )  # fmt: skip
+    task = WorstRows(fit.source, fit.model, params, fit.origin, last.numerics, len(weak))
     found = fit.map_reduce("worst rows", task)
     used = min(len(weak), len(found.x))
     if fit.model.minimises:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from emdist.errors import FeatureNamesError, ShapeError
 from emdist.fit.assigned import assigned
+from emdist.fit.linking import linked
 from emdist.fit.observed import observed_source
 from emdist.fit.passes import LabelBlock
 from emdist.fit.state import Best, FitState, Record, Status
@@ -147,6 +148,13 @@ class Fitted:
             "that the columns are in the same order."
         )
 
+    def linked(self, model: Model[Any], source: Source, engine: Engine) -> Any:
+        """Return the parameters for a pass that labels `source`, where blocks may cut sequences."""
+        numerics = model.shown(self.params, self.numerics(model, source.dtype))
+        return linked(
+            source, model, self.params, self.spread.origin, numerics, engine.map_reduce, True
+        )
+
     def label(
         self,
         model: Model[Any],
@@ -172,8 +180,9 @@ class Fitted:
             The blocks to label, at least one; None for all.
         """
         self.check_features(source)
+        seen = observed_source(source, model)
         task = LabelBlock(
-            observed_source(source, model), model, self.params, self.spread.origin,
+            seen, model, self.linked(model, seen, engine), self.spread.origin,
             self.numerics(model, source.dtype), writer,
         )  # fmt: skip
         left = unfinished(writer.location) if writer is not None else {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from emdist.errors import CollapseError, DataError
 from emdist.fit.collapse import Pass, mend
 from emdist.fit.events import Warned
 from emdist.fit.fit import Fit
+from emdist.fit.linking import linked
 from emdist.fit.passes import EStep
 from emdist.fit.state import FitState, Record
 from emdist.interfaces import Floats, IterationIndex, Numerics
@@ -47,6 +48,15 @@ def named(state: FitState) -> str:
     return f"iteration {state.iteration + 1}"
 
 
+def linked_of(fit: Fit, params: Any, numerics: Numerics) -> Any:
+    """Return `params` for a pass: with what blocks must know of sequences that they cut."""
+
+    def reduce(task: Any, blocks: Sequence[int]) -> Any:
+        return fit.map_reduce("sequences", task, blocks)
+
+    return linked(fit.source, fit.model, params, fit.origin, numerics, reduce)
+
+
 def one_pass(fit: Fit, state: FitState) -> tuple[Pass, Any]:
     """Make a pass over all rows, and return it with the plain M-step of its sums.
 
@@ -54,9 +64,8 @@ def one_pass(fit: Fit, state: FitState) -> tuple[Pass, Any]:
     """
 
     def gather(numerics: Numerics) -> Sums:
-        task = EStep(
-            fit.source, fit.model, state.params, fit.origin, numerics, state.shared is None
-        )
+        params = linked_of(fit, state.params, numerics)
+        task = EStep(fit.source, fit.model, params, fit.origin, numerics, state.shared is None)
         found = fit.map_reduce(named(state), task)
         return Sums({**found.fields, **(state.shared or {})})
 

@@ -12,7 +12,7 @@ import numpy as np
 from emdist.engines.blas import one_thread
 from emdist.fit.events import Progress
 from emdist.fit.fit import Fit
-from emdist.fit.iteration import last_objective, shared_of, too_narrow
+from emdist.fit.iteration import last_objective, linked_of, shared_of, too_narrow
 from emdist.fit.passes import EStep, FirstStep
 from emdist.fit.seeding import Seeding
 from emdist.fit.state import Best, FitState, Status
@@ -117,7 +117,11 @@ def closed(fit: Fit, state: FitState) -> FitState:
     After the last restart, the state is finished.
     """
     best = Best(
-        state.params, final_objective(fit, state), state.iteration, state.restart, state.status
+        _arranged(fit, state.params),
+        final_objective(fit, state),
+        state.iteration,
+        state.restart,
+        state.status,
     )
     if state.best is not None and not _better(fit, best, state.best):
         best = state.best
@@ -134,6 +138,14 @@ def closed(fit: Fit, state: FitState) -> FitState:
         memory=None,
         status=Status.RUNNING,
     )
+
+
+def _arranged(fit: Fit, params: Any) -> Any:
+    """Return `params` with states in the order of their locations, if the user placed none."""
+    given = fit.given
+    kept = given.means is not None or given.scales or given.chain or given.weights is not None
+    ordered = getattr(fit.model, "ordered", None)
+    return params if ordered is None or kept else ordered(params)
 
 
 def final_objective(fit: Fit, state: FitState) -> float:
@@ -155,7 +167,8 @@ def final_objective(fit: Fit, state: FitState) -> float:
 
 def _objective_of(fit: Fit, state: FitState, numerics: Numerics, gathers: bool) -> float:
     """Return the objective of the parameters of `state`, computed in a pass of its own."""
-    task = EStep(fit.source, fit.model, state.params, fit.origin, numerics, gathers)
+    params = linked_of(fit, state.params, numerics)
+    task = EStep(fit.source, fit.model, params, fit.origin, numerics, gathers)
     sums = fit.map_reduce("inertia" if fit.model.minimises else "objective", task)
     sums = Sums({**sums.fields, **(state.shared or {})})
     return fit.model.objective(sums, state.params, numerics)

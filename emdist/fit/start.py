@@ -79,6 +79,9 @@ class Given:
     scales
         The family's other arrays by name, such as ``covariances`` (k, d, d), or
         ``parts.0.variances`` of a product.
+    chain
+        Start and transition probabilities of a hidden Markov model, as ``start`` (k,) and
+        ``transitions`` (k, k).
     earlier
         The fit that all of these come from and that goes on; None for a new fit.
     """
@@ -87,6 +90,7 @@ class Given:
     weights: Floats | None = None
     scales: Mapping[str, Floats] = field(default_factory=dict)
     earlier: Earlier | None = None
+    chain: Mapping[str, Floats] = field(default_factory=dict)
 
     @property
     def seeder(self) -> Seeder | None:
@@ -110,20 +114,24 @@ class Given:
             return self.means is not None
         given = set(self.scales) | ({"means"} if self.means is not None else set())
         names = arrays_of(_template(model, np.zeros((1, d))))
-        return self.weights is not None and set(names) <= given
+        weighed = self.weights is not None or hasattr(model, "chain")
+        return weighed and set(names) <= given
 
     def over(self, params: Any, model: Model[Any], spread: Spread) -> Any:
         """Return `params` with the given values in place of the seeded ones."""
-        if self.means is None and self.weights is None and not self.scales:
+        if self.means is None and self.weights is None and not (self.scales or self.chain):
             return params
         if params is None:
             # Everything is given, so these starting values are all replaced below.
-            k = len(next(a for a in (self.means, self.weights) if a is not None))
+            arrays = (self.means, self.weights, *self.chain.values(), *self.scales.values())
+            k = len(next(a for a in arrays if a is not None))
             params = model.start(np.zeros((k, len(spread.origin))), spread)
         if self.weights is not None:
             weights = self.weights / self.weights.sum()
             counts = None if params.counts is None else weights * spread.weight
             params = replace(params, weights=weights, counts=counts)
+        if self.chain:
+            params = replace(params, **self.chain)
         if self.earlier is not None:
             params = _with_rest(params, self.earlier.params)
         given = dict(self.scales) | ({} if self.means is None else {"means": self.means})

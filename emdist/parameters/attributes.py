@@ -71,6 +71,18 @@ ATTRIBUTES: Mapping[str, Parameter] = {
         "For each group, the arrays of its family by name, such as 'means', 'variances' or "
         "'probabilities'.",
     ),
+    "startprob_": _array(f"{_K},", "Probability that a sequence begins in each state."),
+    "transmat_": _array(
+        f"{_K}, {_K}", "Probability of each next state (column), given the state (row)."
+    ),
+    "covars_": _array(f"{_K}, {_D}, {_D}", "Covariance matrix of each state, as in hmmlearn."),
+    "lambdas_": _array(f"{_K}, {_D}", "Expected count of each feature in each state."),
+    "emissionprob_": Parameter(
+        "ndarray of shape (n_components, n_categories)",
+        "Probability of each category in each state. With several features, the shape is "
+        "(n_components, n_features, n_categories).",
+    ),
+    "emission_": Parameter("dict of ndarray", "The arrays of the emissions' family by name."),
     "results_": Parameter(
         "dict of ndarray",
         "One entry per model, in the order of ``ParameterGrid``: 'params', 'param_<name>', "

@@ -36,3 +36,5 @@ Algorithm: TypeAlias = Literal["lloyd", "elkan"]
 Criterion: TypeAlias = Literal[
     "bic", "aic", "icl", "bound", "calinski_harabasz", "silhouette", "davies_bouldin", "elbow"
 ]
+ChainStart: TypeAlias = Literal["free", "uniform", "stationary"]
+ChainAssignment: TypeAlias = Literal["soft", "hard"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from emdist.parameters.chains import CHAIN_KEYS
 from emdist.parameters.entry import Parameter
 from emdist.parameters.fitting import FITTING
 from emdist.parameters.models import MODELS
@@ -26,6 +27,7 @@ CONFIGURATION: Mapping[str, Parameter] = {
     "model.noise.volume": Parameter(
         "float", "Volume of the noise.", default="The bounding box of the data."
     ),
+    **{f"model.chain.{name}": one for name, one in CHAIN_KEYS.items()},
     "model.dissimilarity_options": Parameter(
         "dict",
         "Another name of model.options for kcentroids, as in Python: matrix or covariance for "

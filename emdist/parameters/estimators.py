@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from emdist.parameters.chains import CHAINS
 from emdist.parameters.entry import Parameter
 from emdist.parameters.fitting import FITTING
 from emdist.parameters.models import MODELS
@@ -273,5 +274,6 @@ ESTIMATORS: Mapping[str, Parameter] = {
         "Memory for the sums of all models of one block. If they need more, a pass takes more "
         "than one read of the data.",
     ),
+    **CHAINS,
     "memory": Parameter("str or None", "Deprecated: the old name of `sums_memory`."),
 }

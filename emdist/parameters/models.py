@@ -32,6 +32,7 @@ MODELS = {
             "multinomial": "Counts that share a total, such as words of a document.",
             "categorical": "Codes 0..c-1.",
             "product": "Groups of features of different families.",
+            "hmm": "A hidden Markov model, whose states emit rows of the family `emission`.",
             "variational_full": "Variational Bayes, as full.",
             "variational_tied": "Variational Bayes, as tied.",
             "variational_diagonal": "Variational Bayes, as diagonal.",
@@ -94,6 +95,18 @@ MODELS = {
         "1993). A number is the share of rows that is noise at the start; True means 0.05.",
         "Use it if a few far rows distort the components.",
         "No noise.",
+    ),
+    "emission": Parameter(
+        "str",
+        "Family of the emissions of a hidden Markov model (name: hmm): one of the names of "
+        "families above.",
+        default="diagonal for hmm",
+    ),
+    "chain": Parameter(
+        "section",
+        "How states follow one another. It makes the components of any family states of a hidden "
+        "Markov model; name: hmm does so with the defaults.",
+        default="No chain.",
     ),
     "missing": Parameter(
         "bool", "Whether NaN is a missing value. data.non_finite: missing sets it."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from emdist.parameters.chains import VARIANTS_OF_CHAINS
 from emdist.parameters.entry import Parameter
 from emdist.parameters.estimators import ESTIMATORS
 from emdist.parameters.fitting import FITTING
@@ -153,6 +154,7 @@ VARIANTS: Mapping[tuple[str, str], Parameter] = {
             "they are those of the prior.",
         },
     ),
+    **VARIANTS_OF_CHAINS,
     ("Sweep", "verbose"): Parameter("int", "Print one line per iteration of each model."),
 }
 

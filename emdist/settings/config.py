@@ -41,6 +41,7 @@ from emdist.settings.model import ASSIGNMENTS as ASSIGNMENTS
 from emdist.settings.model import DISSIMILARITIES as DISSIMILARITIES
 from emdist.settings.model import FAMILIES as FAMILIES
 from emdist.settings.model import WEIGHTS as WEIGHTS
+from emdist.settings.model import ChainSection as ChainSection
 from emdist.settings.model import ModelSection as ModelSection
 from emdist.settings.model import NoiseSection as NoiseSection
 from emdist.settings.preparing import step_schema

@@ -24,6 +24,10 @@ from emdist.parameters.configuration import CONFIGURATION
 from emdist.settings.section import Section, one_of
 from emdist.wording import either
 
+#: The name of hidden Markov models; `ModelSection.emission` names the family of their states.
+HMM = "hmm"
+#: The names of models without a density.
+_CENTRES = ("kmeans", "kmedians", "kcentroids")
 FAMILIES = "emdist.families"
 DISSIMILARITIES = "emdist.dissimilarities"
 ASSIGNMENTS = "emdist.models.assignments"
@@ -40,6 +44,16 @@ class NoiseSection(Section):
 
     weight: float = Field(0.05, gt=0, lt=1)
     volume: float | None = Field(None, gt=0, allow_inf_nan=False)
+
+
+class ChainSection(Section):
+    """This section makes the components states of a hidden Markov model."""
+
+    place = "model.chain"
+
+    start: Literal["free", "uniform", "stationary"] = "free"
+    start_prior: float = Field(1.0, ge=1, allow_inf_nan=False)
+    transition_prior: float = Field(1.0, ge=1, allow_inf_nan=False)
 
 
 def _noise(value: Any) -> Any:
@@ -107,7 +121,7 @@ class ModelSection(Section):
     name: Annotated[
         str,
         AfterValidator(family_name),
-        one_of(FAMILIES, "family", ["kmeans", "kmedians", "kcentroids"]),
+        one_of(FAMILIES, "family", [*_CENTRES, HMM]),
     ] = "kmeans"
     n_components: int = Field(8, ge=1)
     assignment: Annotated[str, one_of(ASSIGNMENTS, "assignment")] = "soft"
@@ -120,6 +134,7 @@ class ModelSection(Section):
     noise: Annotated[NoiseSection | None, BeforeValidator(_noise)] = Field(
         None, json_schema_extra=_short_forms
     )
+    chain: ChainSection | None = None
     missing: bool = False
     dissimilarity: Annotated[Any, AfterValidator(_dissimilarity)] = None
     options: dict[str, Any] = Field(default_factory=dict)
@@ -134,6 +149,12 @@ class ModelSection(Section):
             "title": "Dissimilarity Options",
             "anyOf": [{"type": "object", "additionalProperties": True}, {"type": "null"}],
             "description": CONFIGURATION["model.dissimilarity_options"].sentences,
+        }
+        schema["properties"]["emission"] = {
+            "title": "Emission",
+            "anyOf": [{"type": "string"}, {"type": "null"}],
+            "default": None,
+            "description": CONFIGURATION["model.emission"].sentences,
         }
         return schema
 
@@ -158,6 +179,45 @@ class ModelSection(Section):
         name = str(values.get("dissimilarity") or "squared_euclidean")
         _check_options(name, values["dissimilarity_options"])
         return {**rest, "options": values["dissimilarity_options"]}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _emissions(cls, values: Any) -> Any:
+        """Return ``name: hmm`` as a chain of states, whose family is ``emission``."""
+        if not isinstance(values, Mapping):
+            return values
+        rest = {key: value for key, value in values.items() if key != "emission"}
+        if values.get("name") != HMM:
+            if values.get("emission") is not None:
+                raise ValueError("emission is only for hmm; set name to hmm, or remove emission.")
+            return rest
+        emission = values.get("emission") or "diagonal"
+        if emission in (*_CENTRES, HMM):
+            raise ValueError(
+                f"emission is {emission}, which has no density; expected a family, such as "
+                "diagonal, full or poisson."
+            )
+        return {**rest, "name": emission, "chain": values.get("chain") or {}}
+
+    @model_validator(mode="after")
+    def _one_kind_of_chain(self) -> Self:
+        if self.chain is None:
+            return self
+        if self.noise is not None:
+            raise ValueError("a hidden Markov model has no noise; remove noise.")
+        if self.name in _CENTRES:
+            raise ValueError(f"chain is only for families, and {self.name} has no density.")
+        if self.assignment not in ("soft", "hard"):
+            raise ValueError(
+                f"assignment is {self.assignment}; a hidden Markov model has soft (all paths) or "
+                "hard (the most probable path)."
+            )
+        if self.weights_name != "free" or self.weights_options:
+            raise ValueError(
+                "a hidden Markov model has no mixture weights; leave weights out, and set "
+                "chain.transition_prior or chain.start_prior for pseudo-counts."
+            )
+        return self
 
     @model_validator(mode="after")
     def _no_dissimilarity_but_of_centroids(self) -> Self:

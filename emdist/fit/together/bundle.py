@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from emdist.interfaces import Array, Block, Floats, Source
 from emdist.store.sources.ahead import expect
+from emdist.store.sources.sequenced import sequences_in
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,11 @@ class OneRead:
     def fingerprint(self) -> Mapping[str, Any]:
         """Return the fingerprint of the source."""
         return self._source.fingerprint()
+
+    @property
+    def sequences(self) -> Any:
+        """The sequences of the rows, or None."""
+        return sequences_in(self._source)
 
     @property
     def needs(self) -> Any:

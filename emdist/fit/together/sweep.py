@@ -10,6 +10,7 @@ from typing import Any
 from emdist.errors import CheckpointError, ConfigError
 from emdist.fit.events import Event, Listener, Progress
 from emdist.fit.fit import Fit
+from emdist.fit.linking import linked
 from emdist.fit.loop import iterate
 from emdist.fit.observed import bare, cells_of, instead
 from emdist.fit.passes import EStep, LabelBlock
@@ -239,9 +240,11 @@ def _scoring_pass(
     tasks: list[Any] = []
     for fit, state in zip(fits, states, strict=True):
         assert state.best is not None
-        params = state.best.params
-        here = instead(fit.source, source)
-        at = (here, fit.model, params, fit.origin, fit.numerics(params))
+        params, numerics = state.best.params, fit.numerics(state.best.params)
+        here, engine = instead(fit.source, source), fits[0].engine
+        shown = fit.model.shown(params, numerics)
+        own = linked(here, fit.model, params, fit.origin, shown, engine.map_reduce, True)
+        at = (here, fit.model, own, fit.origin, numerics)
         tasks.append(LabelBlock(*at))
         if entropy:
             tasks.append(EStep(*at, True))
