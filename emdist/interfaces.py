@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.pieces import Pieces as Pieces
 from emdist.sums import Monoid, Sums
 
 Array: TypeAlias = NDArray[Any]
@@ -73,8 +74,7 @@ class Box:
             first = first * n + i + begin
         first = first * self.shape[-1] + self.start[-1]
         found = (first[:, None] + np.arange(length)).reshape(-1)
-        skipped = a - a // length * length
-        return found[skipped : skipped + b - a]
+        return found[a % length :][: b - a]
 
     @property
     def region(self) -> tuple[slice, ...]:
@@ -94,33 +94,6 @@ class Box:
         name, first, origin = self.names[axis], self.start[axis], self.origin[axis]
         stored = dict(self.taken).get(name, range(origin, origin + self.shape[axis]))
         return f"{name} {'..'.join(str(stored[first + i]) for i in at)}"
-
-
-@dataclass(frozen=True, eq=False)
-class Pieces:
-    """The sequences, or pieces of sequences, of which the rows of a block consist.
-
-    Attributes
-    ----------
-    starts
-        The rows of the block at which sequences begin, in order. If row 0 is not among them, the
-        first rows go on with the sequence of the block before.
-    goes_on
-        Whether the sequence of the last row goes on in the next block.
-    """
-
-    starts: NDArray[np.int64]
-    goes_on: bool = False
-
-    @property
-    def continues(self) -> bool:
-        """Whether the first rows go on with the sequence of the block before."""
-        return not (len(self.starts) and self.starts[0] == 0)
-
-    @property
-    def cut(self) -> bool:
-        """Whether a sequence is longer than its part in this block."""
-        return self.continues or self.goes_on
 
 
 @dataclass(frozen=True)
@@ -161,8 +134,7 @@ class Block:
     @property
     def nbytes(self) -> int:
         """Size of its arrays in bytes."""
-        parts = (self.x, self.weight, self.mask)
-        return sum(part.nbytes for part in parts if part is not None)
+        return sum(one.nbytes for one in (self.x, self.weight, self.mask) if one is not None)
 
     def rows(self) -> NDArray[np.int64]:
         """Return the indices, in the whole data, of the m rows that count: (m,)."""

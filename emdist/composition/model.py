@@ -192,7 +192,7 @@ def make_chain(
 ) -> HiddenMarkov[Any]:
     """Return the hidden Markov model whose states have the named family."""
     family = make_family(section)
-    if isinstance(family, Posteriors):
+    if _is_posterior(family):
         raise ConfigError(
             f"{section.name} has posteriors in place of parameters, which a hidden Markov model "
             "does not use. Use full, tied, diagonal or spherical, with a prior in model.options."

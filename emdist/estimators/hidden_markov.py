@@ -327,9 +327,7 @@ class HiddenMarkovEstimator(InOrder, DensityMixin, Estimator):  # type: ignore[m
         score: Floats = self._collect(InSequence(X, lengths)).value.score
         return score
 
-    def score(
-        self, X: Any, lengths: Any = None, sample_weight: Any = None
-    ) -> float:
+    def score(self, X: Any, lengths: Any = None, sample_weight: Any = None) -> float:
         """Return the log-likelihood of all sequences, as in hmmlearn: a sum, and no mean.
 
         Parameters

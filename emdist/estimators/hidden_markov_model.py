@@ -55,8 +55,8 @@ class HiddenMarkovModel(HiddenMarkovEstimator):
     startprob_init : array-like of shape (n_components,) or None, default=None
         Starting values of `startprob_`. None are equal probabilities. A 0 stays 0.
     transmat_init : array-like of shape (n_components, n_components) or None, default=None
-        Starting values of `transmat_`, whose rows sum to 1. None are equal probabilities. A
-        transition of 0 stays 0 to the bit. Give it for a left-right model, whose states cannot go
+        Starting values of `transmat_`, whose rows sum to 1. None: states last ten rows on average.
+        A transition of 0 stays 0 to the bit. Give it for a left-right model, whose states cannot go
         back.
     tol : float, default=0.001
         Stop when the lower bound per row improves by less than this in an iteration (in nats).

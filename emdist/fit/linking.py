@@ -11,7 +11,7 @@ from emdist.store.sources.sequenced import sequences_in
 
 
 @runtime_checkable
-class Linked(Protocol):
+class Linking(Protocol):
     """A model of sequences, whose blocks depend on one another."""
 
     def messages(
@@ -28,7 +28,7 @@ class MessagesOfBlock:
     """Task that returns what one block tells the others, for a pass with `params`."""
 
     source: Source
-    model: Linked
+    model: Linking
     params: Any
     origin: Floats
     numerics: Numerics
@@ -59,7 +59,7 @@ def linked(
     shown
         Whether the pass computes what users see, and not only sums.
     """
-    if not isinstance(model, Linked):
+    if not isinstance(model, Linking):
         return params
     sequences = sequences_in(source)
     cut = [] if sequences is None else sequences.cuts(source.bounds)

@@ -136,5 +136,5 @@ def check_weights(weight: Floats, starts: NDArray[np.int64] | None = None) -> No
         raise WeightError(
             f"Rows of one sequence have the sample weights {weight[at]:g} and {weight[at + 1]:g}; "
             "expected the same weight for all rows of a sequence, which counts as so many "
-            "sequences. To leave out a value, set it to NaN and set non_finite to 'missing'."
+            "sequences. To leave out a value, set it to NaN and data.non_finite to 'missing'."
         )

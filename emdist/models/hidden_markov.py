@@ -21,7 +21,7 @@ from emdist.interfaces import (
     Terms,
     Worst,
 )
-from emdist.models.chains.estimates import ChainEstimate
+from emdist.models.chains.estimates import ChainEstimate, lasting
 from emdist.models.chains.messages import Messages, links_of, messages_of
 from emdist.models.chains.params import HiddenMarkovParams
 from emdist.models.chains.paths import BestPath
@@ -106,13 +106,11 @@ class HiddenMarkov(Generic[P]):
         return replace(self, mixture=self.mixture.with_missing())
 
     def start(self, seeds: Floats, spread: Spread) -> HiddenMarkovParams[P]:
-        """Return states at `seeds` (k, d), with equal start and transition probabilities."""
+        """Return states at `seeds` (k, d), which all begin and change equally often."""
         k = len(seeds)
         components = self.family.start(seeds, spread)
         equal = np.full(k, 1.0 / k)
-        return HiddenMarkovParams(
-            equal, components, start=equal, transitions=np.full((k, k), 1.0 / k)
-        )
+        return HiddenMarkovParams(equal, components, start=equal, transitions=lasting(k))
 
     def numerics(self, params: MixtureParams[P], spread: Spread, dtype: np.dtype[Any]) -> Numerics:
         """Return the cheapest arithmetic that is accurate enough for these parameters."""
@@ -161,8 +159,7 @@ class HiddenMarkov(Generic[P]):
         if self.hard:
             counted = path = BestPath(rows, params)
             for tile, labels in path.tiles():
-                weight = _counting(tile.seen, tile.weight, len(labels))
-                own, sums = density.scatter(tile.x, tile.t, labels, weight)
+                own, sums = density.scatter(tile.x, tile.t, labels, tile.counting)
                 n += own
                 t += sums
             value = path.value
@@ -191,7 +188,8 @@ class HiddenMarkov(Generic[P]):
     ) -> Sums:
         """Return the sums of a block whose rows have labels `nearest`, without transitions.
 
-        So a fit starts from equal transitions: labels of a wrong start would show too many.
+        So a fit keeps the transitions that it starts from: labels of rows one by one would show
+        too many.
         """
         sums = self.mixture.first_step(block, start, nearest, origin)
         k = len(start.start)
@@ -367,10 +365,3 @@ class HiddenMarkov(Generic[P]):
     def locations(self, params: HiddenMarkovParams[P]) -> Floats:
         """Return the locations of the states: (k, d)."""
         return self.mixture.locations(params)
-
-
-def _counting(seen: NDArray[np.bool_], weight: Floats, rows: int) -> Floats | None:
-    """Return the weights of rows, 0 for those that are not seen; None if all are 1."""
-    if not len(seen):
-        return weight if len(weight) else None
-    return np.where(seen, weight if len(weight) else np.ones(rows), 0.0)

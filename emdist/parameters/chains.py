@@ -35,8 +35,8 @@ CHAINS: Mapping[str, Parameter] = {
     ),
     "transmat_init": Parameter(
         "array-like of shape (n_components, n_components) or None",
-        "Starting values of `transmat_`, whose rows sum to 1. None are equal probabilities. A "
-        "transition of 0 stays 0 to the bit.",
+        "Starting values of `transmat_`, whose rows sum to 1. None: states last ten rows on "
+        "average. A transition of 0 stays 0 to the bit.",
         "Give it for a left-right model, whose states cannot go back.",
     ),
     "covars_init": Parameter(

@@ -39,7 +39,7 @@ from tools.parameters import ROOT, SHIPPED, estimators, main, sections
 
 #: Keys whose choices are the plug-ins of a package, and those that are no plug-ins.
 PLUGINS = {
-    "model.name": (FAMILIES, "family", {"kmeans", "kmedians", "kcentroids"}),
+    "model.name": (FAMILIES, "family", {"kmeans", "kmedians", "kcentroids", "hmm"}),
     "model.assignment": (ASSIGNMENTS, "assignment", set()),
     "model.weights": (WEIGHTS, "weights", set()),
     "model.dissimilarity": (DISSIMILARITIES, "dissimilarity", set()),
@@ -60,6 +60,10 @@ def test_the_table_has_every_key_and_no_other() -> None:
         "prepare",
         "model.noise.weight",
         "model.noise.volume",
+        "model.chain.start",
+        "model.chain.start_prior",
+        "model.chain.transition_prior",
+        "model.emission",
         "model.dissimilarity_options",
     }
     assert set(CONFIGURATION) == keys | others

@@ -18,7 +18,8 @@ import numpy as np
 
 from emdist.inputs.sequences import check_weights
 from emdist.interfaces import Floats, Pieces
-from emdist.kernels.tiles.chains import carry_best, carry_message, carry_message_log
+from emdist.kernels.tiles.best_paths import carry_best
+from emdist.kernels.tiles.chains import carry_message, carry_message_log
 from emdist.models.chains.params import HiddenMarkovParams, Link, logarithms
 from emdist.models.chains.paths import BestPath
 from emdist.models.chains.smoothing import Chain

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.interfaces import Array, Floats
-from emdist.kernels.tiles.chains import best_paths, trace_back
+from emdist.kernels.tiles.best_paths import best_paths, trace_back
 from emdist.models.chains.params import HiddenMarkovParams, link_of, logarithms
 from emdist.models.chains.tiles import Emissions, Emitted
 

@@ -48,6 +48,13 @@ class Emissions:
     seen: NDArray[np.bool_]
     weight: Floats
 
+    @property
+    def counting(self) -> Floats | None:
+        """The weights of the rows, 0 for those that are not seen: (m,), or None if all are 1."""
+        if not len(self.seen):
+            return self.weight if len(self.weight) else None
+        return np.where(self.seen, self.weight if len(self.weight) else 1.0, 0.0)
+
 
 @dataclass(frozen=True)
 class Emitted:
