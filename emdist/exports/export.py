@@ -60,6 +60,11 @@ def export(model: Any, path: str | os.PathLike[str], *, overwrite: bool = False)
             )
         model = load(str(model))
     check_is_fitted(model)
+    if model.sequential:
+        raise ConfigError(
+            f"A {type(model).__name__} cannot be exported: the state of a row depends on the rows "
+            "around it, which these formats do not know. Use save and emdist.load."
+        )
     data = writer(ExportedModel(model))
     open_folder(place.parent).write(place.name, data)
 

@@ -83,8 +83,8 @@ class Emitted:
             raise DataError(
                 "The rows have no sequences, which a hidden Markov model needs. "
                 + either(
-                    "Pass lengths to fit, or use an estimator such as emdist.GaussianHMM.",
-                    "Set data.sequences, or leave it out for one sequence of all rows.",
+                    "Use an estimator such as emdist.GaussianHMM, and pass lengths to fit.",
+                    "Use an estimator in Python, such as emdist.GaussianHMM.",
                 )
             )
         return pieces.starts
