@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ def write(model: ExportedModel) -> bytes:
         producer_version=version(),
     )
     helper.set_model_props(
-        whole, {"estimator": model.kind, "feature_names": ",".join(model.names_in)}
+        whole, {"estimator": model.kind, "feature_names": json.dumps(model.names_in)}
     )
     return bytes(whole.SerializeToString())
 
