@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from emdist.fit.events import Event, Iterated
+from typing import TYPE_CHECKING
+
+from emdist import fit
 from emdist.runtime.extras import need
+
+if TYPE_CHECKING:
+    from emdist.fit.events import Event
 
 
 class MLflowCallback:
@@ -32,7 +37,7 @@ class MLflowCallback:
 
     def __call__(self, event: Event) -> None:
         """Log an event, if it is the end of an iteration."""
-        if not isinstance(event, Iterated):
+        if not isinstance(event, fit.events.Iterated):
             return
         import mlflow
 
