@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from emdist.inputs.gridded import dataset, group
@@ -21,9 +22,15 @@ _LONGEST = 40
 
 def is_a(value: Any, package: str, *names: str) -> bool:
     """Return whether a class of `value`, or a base class, has one of these names in `package`."""
+    kind: Any = type(value)  # Mypy takes no class for hashable.
+    return _is_kind(kind, package, names)
+
+
+@lru_cache(maxsize=4096)  # Each input is asked some thirty questions, and fits come in hundreds.
+def _is_kind(kind: type, package: str, names: tuple[str, ...]) -> bool:
     return any(
         base.__name__ in names and base.__module__.partition(".")[0] == package
-        for base in type(value).__mro__
+        for base in kind.__mro__
     )
 
 
