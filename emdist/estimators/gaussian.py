@@ -128,8 +128,13 @@ def kind_of(section: ModelSection) -> CovarianceType:
     return _KINDS[section.name.removeprefix(VARIATIONAL)]
 
 
-def covariances_of(given: Any, params: Mapping[str, Any], k: int, d: int) -> dict[str, Floats]:
-    """Return the covariances under the family's name for them; ConfigError for a wrong shape."""
+def covariances_of(
+    given: Any, params: Mapping[str, Any], k: int, d: int, name: str = "covariances"
+) -> dict[str, Floats]:
+    """Return the covariances under the family's name for them; ConfigError for a wrong shape.
+
+    `name` is the parameter that gives them.
+    """
     kind = params.get("covariance_type", "full")
     kind = _ALSO.get(kind, kind) if isinstance(kind, str) else kind
     shapes = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}
@@ -138,10 +143,10 @@ def covariances_of(given: Any, params: Mapping[str, Any], k: int, d: int) -> dic
     found = np.shape(given)
     if found != shapes[kind] and (fitting := [n for n, s in shapes.items() if s == found]):
         raise ConfigError(
-            f"covariances has shape {found}, but covariance_type={kind!r} needs {shapes[kind]}. "
+            f"{name} has shape {found}, but covariance_type={kind!r} needs {shapes[kind]}. "
             f"Give covariance_type={fitting[0]!r}."
         )
-    return {_SCALE[kind]: array(given, "covariances", shapes[kind])}
+    return {_SCALE[kind]: array(given, name, shapes[kind])}
 
 
 def checked_share(value: Any, name: str) -> float:

@@ -227,7 +227,7 @@ class GaussianHMM(HiddenMarkovEstimator):
             found["means"] = as_floats(self.means_init, "means_init", (k, d))
         if self.covars_init is not None:
             given = {"covariance_type": self._kind}
-            found |= covariances_of(self.covars_init, given, k, d)
+            found |= covariances_of(self.covars_init, given, k, d, "covars_init")
         return found
 
     @classmethod

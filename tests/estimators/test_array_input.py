@@ -17,7 +17,15 @@ import zarr
 from numpy.typing import NDArray
 
 import emdist
-from emdist import BayesianGaussianMixture, BinomialMixture, GaussianMixture, KCentroids, KMeans
+from emdist import (
+    BayesianGaussianMixture,
+    BinomialMixture,
+    GaussianHMM,
+    GaussianMixture,
+    KCentroids,
+    KMeans,
+    PoissonHMM,
+)
 from emdist.errors import (
     ConfigError,
     DtypeError,
@@ -220,6 +228,11 @@ PARAMETERS: list[tuple[Any, str, Any]] = [
     (BinomialMixture(2), "n_trials", [9, 12]),
     (BinomialMixture(2, n_trials=9), "probabilities_init", [[0.1, 0.1], [0.9, 0.9]]),
     (KCentroids(2, dissimilarity="mahalanobis"), "matrix", [[2, 0], [0, 3]]),
+    (GaussianHMM(2), "startprob_init", [0.25, 0.75]),
+    (GaussianHMM(2), "transmat_init", [[0.5, 0.5], [0.25, 0.75]]),
+    (GaussianHMM(2), "means_init", [[0, 0], [9, 9]]),
+    (GaussianHMM(2), "covars_init", [[1, 2], [3, 4]]),
+    (PoissonHMM(2), "lambdas_init", [[1, 2], [8, 9]]),
 ]
 
 
@@ -237,7 +250,7 @@ def test_every_array_parameter_takes_any_array_and_no_mask(est: Any, name: str, 
         forms += [pd.DataFrame(value), [np.ma.array(row) for row in value], da.from_array(value)]
     for given in forms:
         found = fitted(given)
-        for attribute in ("cluster_centers_", "means_", "probabilities_"):
+        for attribute in ("cluster_centers_", "means_", "probabilities_", "transmat_", "lambdas_"):
             if hasattr(wanted, attribute):
                 assert np.array_equal(getattr(found, attribute), getattr(wanted, attribute))
     masked = np.ma.array(np.array(value), mask=np.zeros(np.shape(value), bool))
@@ -453,9 +466,12 @@ def test_tensors_that_numpy_cannot_read() -> None:
 
 def test_every_estimator_parameter_named_init_or_prior_is_among_those_tested() -> None:
     known = {"init", "means_init", "weights_init", "precisions_init", "mean_prior",
-             "covariance_prior", "probabilities_init", "rates_init", "init_params"}  # fmt: skip
+             "covariance_prior", "probabilities_init", "rates_init", "init_params",
+             "startprob_init", "transmat_init", "covars_init", "lambdas_init", "emissionprob_init",
+             "emission_init"}  # fmt: skip
     numbers = {"mean_precision_prior", "degrees_of_freedom_prior", "weight_concentration_prior",
-               "weight_concentration_prior_type", "n_init"}  # fmt: skip
+               "weight_concentration_prior_type", "n_init", "startprob_prior",
+               "transmat_prior"}  # fmt: skip
     for name in emdist.__all__:
         parameters = inspect.signature(getattr(emdist, name)).parameters
         found = {p for p in parameters if p.endswith(("init", "prior"))}
