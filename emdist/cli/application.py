@@ -11,6 +11,7 @@ from emdist.cli import flow, runs
 from emdist.cli.completion import completion
 from emdist.cli.compress import compress
 from emdist.cli.configurations import config as configuration
+from emdist.cli.describe import describe
 from emdist.cli.evaluate import evaluate
 from emdist.cli.export import export
 from emdist.cli.fit import fit
@@ -63,7 +64,9 @@ def _options(
 
 
 app.callback(help=help_text(_options))(_options)
-for command in (ingest, fit, label, evaluate, inspect, export, compress, sweep, warmup):
+for command in (
+    ingest, fit, label, describe, evaluate, inspect, export, compress, sweep, warmup,
+):  # fmt: skip
     app.command(cls=Command, epilog=EPILOG, help=help_text(command))(command)
 app.command("config", help=help_text(configuration))(configuration)
 app.command("completion", help=help_text(completion))(completion)

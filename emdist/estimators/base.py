@@ -27,6 +27,7 @@ from emdist.estimators.label_writing import LabelWriting
 from emdist.estimators.parameters import parameters
 from emdist.estimators.parameters_json import to_json
 from emdist.estimators.preparing import learned_for
+from emdist.estimators.profiling import Profiling
 from emdist.estimators.reading import Reading
 from emdist.estimators.results import Results
 from emdist.estimators.settings import Settings
@@ -56,7 +57,15 @@ def warn_of_reading(source: Source, stacklevel: int) -> None:
 
 
 @parameters()
-class Estimator(Settings, Callbacks, Results, LabelWriting, Reading, BaseEstimator):  # type: ignore[misc]
+class Estimator(
+    Settings,
+    Callbacks,
+    Results,
+    LabelWriting,
+    Profiling,
+    Reading,
+    BaseEstimator,  # type: ignore[misc]
+):
     """Base class of all estimators, with scikit-learn's conventions, for any source and engine.
 
     An estimator keeps its state as scikit-learn's do: its parameters are stored as they were given,

@@ -30,6 +30,7 @@ from emdist.fit.start import Given
 from emdist.inputs.quoting import shown
 from emdist.inputs.validation import whole_number
 from emdist.interfaces import Array, Floats, Source
+from emdist.jobs.describe import REPRESENTATIVES
 from emdist.mixtures.draws import check_draws
 from emdist.models.chains.estimates import stationary
 from emdist.models.hidden_markov import HiddenMarkov
@@ -41,6 +42,7 @@ from emdist.parameters.choices import (
     OnCollapse,
     Precision,
 )
+from emdist.report.profile import Profile
 from emdist.settings.config import ChainSection, FitSection, ModelSection
 
 _INIT = {"random_from_data": "random"}
@@ -326,6 +328,30 @@ class HiddenMarkovEstimator(InOrder, DensityMixin, Estimator):  # type: ignore[m
         """
         score: Floats = self._collect(InSequence(X, lengths)).value.score
         return score
+
+    def profile(
+        self, X: Any, lengths: Any = None, *, n_representatives: int = REPRESENTATIVES
+    ) -> Profile:
+        """Say what the states are: what their rows have, feature by feature, from one pass.
+
+        Each row counts for its state on the most probable path.
+
+        Parameters
+        ----------
+        {X as fitted}
+        lengths
+            As in `fit`.
+        n_representatives : int, default=3
+            Number of rows to keep of each state: those of the highest density given the rows
+            before and their state's posterior, and those of the smallest posterior.
+
+        Returns
+        -------
+        profile : Profile
+            As for mixtures: data frames (`to_frame`), Parquet (`to_parquet`), Markdown
+            (`to_markdown`) or JSON values (`to_dict`).
+        """
+        return super().profile(InSequence(X, lengths), n_representatives=n_representatives)
 
     def score(self, X: Any, lengths: Any = None, sample_weight: Any = None) -> float:
         """Return the log-likelihood of all sequences, as in hmmlearn: a sum, and no mean.

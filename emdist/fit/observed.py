@@ -57,7 +57,10 @@ class ObservedSource:
 
     def read(self, i: int) -> Block:
         """Return block `i` with its rows without any observed value masked."""
-        block = self.source.read(i)
+        return self.masked(self.source.read(i))
+
+    def masked(self, block: Block) -> Block:
+        """Return a block of the source with its rows without any observed value masked."""
         empty = empty_rows(block.x, self.cells)
         if empty is None:
             return block

@@ -71,7 +71,7 @@ def evaluate_run(
     """
     section, fitted, meta = load_fitted(run)
     reading = reading_of(run, section, meta)
-    opened = make_source((data or _data_of(run)).read_as(reading))
+    opened = make_source((data or data_of(run)).read_as(reading))
     found = array_of_labels(labels or run)
     beside = labels_beside(opened, found)
     if getattr(opened, "weight", None) is not None:
@@ -133,7 +133,7 @@ def array_of_labels(place: Location) -> LabelArray:
         return stored_labels(reference(place))
 
 
-def _data_of(run: Location) -> NewDataSection:
+def data_of(run: Location) -> NewDataSection:
     """Return the data of a run by its record."""
     try:
         config = recorded_config(RunFolder(run).record(), run)

@@ -31,6 +31,7 @@ OPTIONAL = {
     "onnx": ("onnx", "onnx"),
     "faiss": ("faiss", "faiss-cpu"),
     "mlflow": ("mlflow", "mlflow-skinny"),
+    "pandas": ("xarray", "pandas"),
 }
 
 

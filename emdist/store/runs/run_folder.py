@@ -52,6 +52,7 @@ OWN = (
     _STAMPS,
     "summary.json",
     "summary.md",
+    "profile.json",
 )
 _TAKES_OVER = "{} holds another run, which ended before its first checkpoint; this run replaces it"
 
