@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emdist.composition.memory import check_result
-from emdist.errors import DtypeError, ShapeError
+from emdist.errors import ConfigError, DtypeError, ShapeError
 from emdist.estimators.inputs import as_matrix, is_in_memory, is_polars, make_source
 from emdist.inputs.foreign import is_a
 from emdist.inputs.index_columns import without_index
@@ -23,16 +23,40 @@ from emdist.quality.labels import (
     labels_in_group,
     stored_labels,
 )
-from emdist.settings.config import ReadingSection
+from emdist.settings.config import PARAMETERS, ReadingSection
 from emdist.settings.section import make_section
 from emdist.store.places.location import Location
 from emdist.store.sources.references import is_stored, reference
 
 
-def as_source(X: Any, engine: Engine, block_size: str | None = None) -> Source:
-    """Return rows as a source, as estimators do."""
-    given = {} if block_size is None else {"block_size": block_size}
-    reading = make_section(ReadingSection, given, "the parameters")
+class Reading(TypedDict, total=False):
+    """How rows are read; values and defaults are those of estimators' parameters."""
+
+    block_size: str | None
+    non_finite: Literal["raise", "drop"]
+    missing_chunks: Literal["raise", "drop", "fill"]
+    corrupt_chunks: Literal["raise", "drop"]
+    decode: Literal["cf", "none"]
+
+
+def as_source(X: Any, engine: Engine, given: Reading) -> Source:
+    """Return rows as a source, as estimators do.
+
+    Raises
+    ------
+    ConfigError
+        If `given` has a wrong value. A wrong name is a TypeError, as for any parameter.
+    """
+    for name in given:
+        if name not in Reading.__annotations__:
+            raise TypeError(f"unexpected keyword argument {name!r}")
+    non_finite: str = given.get("non_finite", "raise")
+    if non_finite == "missing":
+        raise ConfigError(
+            "non_finite='missing': distances need complete rows. Pass 'drop' to leave out rows "
+            "with NaN."
+        )
+    reading = make_section(ReadingSection, given, "the parameters", context=PARAMETERS)
     rows = without_index(X)
     if is_in_memory(rows) and not is_polars(rows) and not is_a(rows, "xarray", "DataArray"):
         rows = as_matrix(rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from emdist.estimators.inputs import make_engine
 from emdist.estimators.wording import in_parameters, level_of_caller
 from emdist.inputs.names import naming
 from emdist.interfaces import Engine, Floats, Source
-from emdist.metrics.arguments import as_labelling, as_source
+from emdist.metrics.arguments import Reading, as_labelling, as_source
 from emdist.prepare.learning import nothing_learned
 from emdist.prepare.making import make_steps
 from emdist.prepare.source import prepared
@@ -29,7 +29,7 @@ _ALL_PAIRS = 50_000
 
 
 def _given(
-    X: Any, labels: Any, metric: str, engine: Any, block_size: str | None
+    X: Any, labels: Any, metric: str, engine: Any, reading: Reading
 ) -> tuple[Source, LabelGiver, Engine]:
     if metric not in _METRICS:
         raise ConfigError(
@@ -37,7 +37,7 @@ def _given(
             "dissimilarities, there is no formula that works with one pass over the rows."
         )
     ready = make_engine(engine)
-    source = as_source(X, ready, block_size)
+    source = as_source(X, ready, reading)
     found = as_labelling(labels, source)
     if metric == "cosine":
         # Distances of rows of unit length are twice the cosine distances; zero rows are refused.
@@ -56,7 +56,7 @@ def silhouette_score(
     sample_size: int | None = None,
     random_state: int | None = None,
     engine: Any = None,
-    block_size: str | None = None,
+    **reading: Unpack[Reading],
 ) -> float:
     """Return the mean silhouette of the rows (Rousseeuw 1987).
 
@@ -81,8 +81,11 @@ def silhouette_score(
         The seed of the sample; None stands for 0.
     engine : None or distributed.Client, default=None
         Threads of this process, or a Dask cluster.
-    block_size : str, default=None
-        How much is read at once, such as '64 MiB'.
+    **reading
+        How rows are read, as by estimators: `block_size` (such as '64 MiB'), `non_finite` ('raise',
+        or 'drop' to leave out rows with NaN or infinity, and their labels), `missing_chunks`
+        ('raise', 'drop' or 'fill'), `corrupt_chunks` ('raise' or 'drop') and `decode` ('cf' or
+        'none').
 
     Returns
     -------
@@ -96,7 +99,7 @@ def silhouette_score(
     ConfigError
         If a parameter is wrong.
     """
-    source, found, ready = _given(X, labels, metric, engine, block_size)
+    source, found, ready = _given(X, labels, metric, engine, reading)
     with naming(source):
         if metric != "euclidean":
             if sample_size is not None:
@@ -125,17 +128,17 @@ def silhouette_samples(
     *,
     metric: Metric = "euclidean",
     engine: Any = None,
-    block_size: str | None = None,
+    **reading: Unpack[Reading],
 ) -> Floats:
     """Return the silhouette of each row; parameters and errors are those of `silhouette_score`.
 
     Returns
     -------
     silhouettes : ndarray of shape (n_samples,), float64
-        In the order of the rows; NaN for rows without a label. With 'euclidean', which compares
-        all pairs of rows, for up to 50,000 rows.
+        In the order of the rows; NaN for rows without a label and for rows that are left out. With
+        'euclidean', which compares all pairs of rows, for up to 50,000 rows.
     """
-    source, found, ready = _given(X, labels, metric, engine, block_size)
+    source, found, ready = _given(X, labels, metric, engine, reading)
     with naming(source):
         if metric != "euclidean":
             return squared_samples(source, found, ready, metric == "cosine")
@@ -146,12 +149,12 @@ def silhouette_samples(
                 f"for up to {_ALL_PAIRS:,}. Pass metric='sqeuclidean', which takes one pass, or "
                 "use silhouette_score, which takes a sample."
             )
-        return euclidean(source, found, ready, n, 0).values
+        return euclidean(source, found, ready, n, 0).samples.among(n)
 
 
 @in_parameters
 def calinski_harabasz_score(
-    X: Any, labels: Any, *, engine: Any = None, block_size: str | None = None
+    X: Any, labels: Any, *, engine: Any = None, **reading: Unpack[Reading]
 ) -> float:
     """Return the variance ratio criterion of clusters (Calinski and Harabasz 1974).
 
@@ -163,13 +166,13 @@ def calinski_harabasz_score(
     score : float
         At least 0; larger for clusters that are compact and far apart.
     """
-    source, found, ready = _given(X, labels, "sqeuclidean", engine, block_size)
+    source, found, ready = _given(X, labels, "sqeuclidean", engine, reading)
     return calinski_harabasz(_moments(source, found, ready))
 
 
 @in_parameters
 def davies_bouldin_score(
-    X: Any, labels: Any, *, engine: Any = None, block_size: str | None = None
+    X: Any, labels: Any, *, engine: Any = None, **reading: Unpack[Reading]
 ) -> float:
     """Return the Davies-Bouldin index of clusters (Davies and Bouldin 1979).
 
@@ -182,7 +185,7 @@ def davies_bouldin_score(
     score : float
         At least 0; smaller for clusters that are compact and far apart.
     """
-    return evaluate(X, labels, engine=engine, block_size=block_size).davies_bouldin
+    return evaluate(X, labels, engine=engine, **reading).davies_bouldin
 
 
 def _moments(source: Source, labels: LabelGiver, engine: Engine) -> ClusterMoments:
@@ -193,9 +196,7 @@ def _moments(source: Source, labels: LabelGiver, engine: Engine) -> ClusterMomen
 
 
 @in_parameters
-def evaluate(
-    X: Any, labels: Any, *, engine: Any = None, block_size: str | None = None
-) -> Evaluation:
+def evaluate(X: Any, labels: Any, *, engine: Any = None, **reading: Unpack[Reading]) -> Evaluation:
     """Return silhouettes, both indices and the moments of clusters, from two passes over the rows.
 
     Parameters and errors are those of `silhouette_score`.
@@ -205,7 +206,7 @@ def evaluate(
     evaluation : Evaluation
         The figures.
     """
-    source, found, ready = _given(X, labels, "sqeuclidean", engine, block_size)
+    source, found, ready = _given(X, labels, "sqeuclidean", engine, reading)
     with naming(source):
         return evaluation(source, found, ready)
 

@@ -126,11 +126,11 @@ class Numbered:
     def __add__(self, other: Numbered) -> Numbered:
         return Numbered(self.rows + other.rows, self.values + other.values)
 
-    def in_order(self) -> Floats:
-        """Return the values in the order of the rows."""
-        rows, values = np.concatenate(self.rows), np.concatenate(self.values)
-        ordered = len(rows) < 2 or bool((np.diff(rows) > 0).all())
-        return values if ordered else values[np.argsort(rows, kind="stable")]
+    def among(self, n: int) -> Floats:
+        """Return the values of `n` rows in their order: NaN for those that are not here."""
+        found = np.full(n, np.nan)
+        found[np.concatenate(self.rows)] = np.concatenate(self.values)
+        return found
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def squared_samples(
     clusters = engine.map_reduce(ClusterStep(source, labels, directions), every)
     clusters.check()
     task = SampleStep(SilhouetteStep(source, labels, clusters))
-    return engine.map_reduce(task, every).in_order()
+    return engine.map_reduce(task, every).among(source.shape[0])
 
 
 @dataclass(frozen=True)
@@ -241,18 +241,18 @@ def sample_size_of(n: int, d: int, k: int) -> int:
 
 @dataclass(frozen=True)
 class EuclideanFound:
-    """Silhouettes of chosen rows for Euclidean distances, in the order of the rows.
+    """Silhouettes of chosen rows for Euclidean distances.
 
     Attributes
     ----------
     silhouettes
         Their sums by cluster.
-    values
-        (s,) the silhouette of each chosen row.
+    samples
+        The silhouette of each chosen row.
     """
 
     silhouettes: Silhouettes
-    values: Floats
+    samples: Numbered
 
 
 def euclidean(
@@ -278,12 +278,12 @@ def euclidean(
             f"sample_size={size:,} with {k:,} clusters needs {size * k * 8 / 2**30:.1f} GiB. Use "
             f"at most {_SUMS // (8 * k):,}, or metric='sqeuclidean', which takes no sample."
         )
-    rows, _, _ = found.sample.first(size + 1).rows()
-    codes = np.searchsorted(clusters.labels, np.ascontiguousarray(rows[:, -1]).view(np.int64))
-    chosen = np.ascontiguousarray(rows[:, :-1].T)
+    x, _, rows = found.sample.first(size + 1).rows()
+    codes = np.searchsorted(clusters.labels, np.ascontiguousarray(x[:, -1]).view(np.int64))
+    chosen = np.ascontiguousarray(x[:, :-1].T)
     sums = engine.map_reduce(DistanceStep(source, labels, clusters, chosen), every)["sums"]
     values = _silhouettes(sums, codes, clusters.count)
-    return EuclideanFound(_summed(clusters, codes, values), values)
+    return EuclideanFound(_summed(clusters, codes, values), Numbered((rows,), (values,)))
 
 
 def _silhouettes(sums: Floats, codes: NDArray[np.int64], count: Floats) -> Floats:

@@ -185,6 +185,40 @@ def test_narrow_clusters_far_from_zero_keep_their_digits() -> None:
     np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 
+@pytest.mark.parametrize("metric", ["euclidean", "sqeuclidean", "cosine"])
+def test_rows_left_out_and_rows_without_a_label_keep_their_place(metric: Any) -> None:
+    X, _, labels = labelled(load_iris)
+    X = X.copy()
+    X[[3, 70, 149], [0, 1, 3]] = [np.nan, np.inf, np.nan]
+    unlabelled = xr.DataArray(
+        np.where(np.arange(150) % 9 == 4, -1, labels), attrs={"_FillValue": -1}
+    )
+    kept = np.isfinite(X).all(axis=1) & (np.arange(150) % 9 != 4)
+    wanted = theirs.silhouette_samples(X[kept], labels[kept], metric=metric)
+    given: Any = {"metric": metric, "non_finite": "drop", "block_size": "1 KiB"}
+    found = metrics.silhouette_samples(X, unlabelled, **given)
+    assert np.array_equal(np.isfinite(found), kept)
+    np.testing.assert_allclose(found[kept], wanted, rtol=0, atol=1e-12)
+    score = metrics.silhouette_score(X, unlabelled, **given)
+    assert score == pytest.approx(wanted.mean(), abs=1e-12)
+
+
+def test_indices_of_rows_that_are_left_out_are_those_of_the_others() -> None:
+    X, _, labels = labelled(load_iris)
+    X = X.copy()
+    X[::10, 1] = np.nan
+    kept = np.isfinite(X).all(axis=1)
+    for name in ("davies_bouldin_score", "calinski_harabasz_score"):
+        found = getattr(metrics, name)(X, labels, non_finite="drop")
+        assert found == pytest.approx(getattr(theirs, name)(X[kept], labels[kept]), rel=1e-12)
+    with pytest.raises(NonFiniteError, match="set non_finite to 'drop'"):
+        metrics.evaluate(X, labels)
+    with pytest.raises(ConfigError, match="distances need complete rows"):
+        metrics.evaluate(X, labels, non_finite="missing")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="nonfinite"):
+        metrics.evaluate(X, labels, nonfinite="drop")  # type: ignore[call-arg]
+
+
 def test_clusters_of_one_row_and_equal_rows() -> None:
     X = np.array([[0.0], [0.0], [0.0], [5.0], [7.0]])
     labels = [0, 0, 1, 1, 2]
