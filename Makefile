@@ -22,7 +22,7 @@ help:
 	@echo "make test-long  the tests that take many seconds each; CI runs them too"
 	@echo "make test-slow  the long variants of the tests"
 	@echo "make test-random  the laws on new random data"
-	@echo "make test-clusters  Azure and Google Cloud Storage, as servers on this machine"
+	@echo "make test-clusters  SSH, SLURM, Dask Gateway, Azure, Google Cloud Storage: servers on this machine"
 	@echo "make test-newest  the wheel with the newest packages, on every Python from 3.11 that is found"
 	@echo "make chaos      hundreds of random faults, 100 kills in one run; half an hour; SEED=n repeats one"
 	@echo "make bench      emdist beside its peers and the machine's limits; SIZE=small|medium|large"
@@ -68,11 +68,13 @@ test-newest-short: $(READY)
 	$(BIN)/python -m tools.newest build/newest --short \
 		--without $$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-# Servers of the tests that are no part of `dev`: Azurite from npm.
+# Servers of the tests that are no part of `dev`: Azurite from npm, and packages from PyPI. sshd and
+# SLURM are the system's: apt-get install openssh-server munge slurmctld slurmd.
 SERVICES := build/services/.ready
 
 $(SERVICES): $(READY)
 	mkdir -p build/services
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[services]'
 	-npm install --silent --no-audit --no-fund --prefix build/services azurite@3
 	touch $@
 
@@ -80,7 +82,7 @@ services: $(SERVICES)
 
 # A test whose service is missing is skipped, and says what is missing.
 test-clusters: $(SERVICES)
-	$(BIN)/python -m pytest -rs -m 'not slow' tests/store/test_azure_and_google.py
+	$(BIN)/python -m pytest -rs -m 'not slow' tests/store/test_azure_and_google.py tests/clusters
 
 release: $(READY)
 	$(BIN)/python -m tools.artefacts build/release --release

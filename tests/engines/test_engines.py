@@ -617,8 +617,8 @@ def test_a_cluster_by_class() -> None:
 def test_classes_that_are_refused() -> None:
     with pytest.raises(ConfigError, match="allow_any"):
         ByClass("os.system", {"command": "true"})
-    missing = ByClass("dask_jobqueue.SLURMCluster")
-    with pytest.raises(ConfigError, match="pip install 'dask-jobqueue'"), missing.open():
+    missing = ByClass("coiled.Cluster")
+    with pytest.raises(ConfigError, match="pip install 'coiled'"), missing.open():
         pass
     wrong = ByClass("distributed.LocalCluster", {"security": 1})
     with pytest.raises(ConfigError, match="does not accept its settings"), wrong.open():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
@@ -98,8 +98,13 @@ class Address:
 cluster = Address
 
 
-def ready(client: Client, n_workers: int, timeout: float) -> None:
-    """Wait for `n_workers` workers, up to `timeout` seconds, and check their packages."""
+def ready(
+    client: Client, n_workers: int, timeout: float, advice: Callable[[], str] = lambda: ""
+) -> None:
+    """Wait for `n_workers` workers, up to `timeout` seconds, and check their packages.
+
+    `advice` returns a sentence that the error begins its remedy with.
+    """
     if n_workers == 0:
         return
     # A cluster that adapts from zero starts no worker until a task waits for one.
@@ -109,8 +114,8 @@ def ready(client: Client, n_workers: int, timeout: float) -> None:
     except TimeoutError as error:
         raise WorkersError(
             f"{len(client.nthreads())} of {n_workers} workers joined the cluster within "
-            f"{timeout:g} s. Start workers, read in their logs why they do not join, or raise "
-            f"{either('timeout', 'cluster.timeout')}."
+            f"{timeout:g} s. {advice()}Start workers, read in their logs why they do not join, or "
+            f"raise {either('timeout', 'cluster.timeout')}."
         ) from error
     finally:
         waiting.release()

@@ -3,43 +3,27 @@
 from __future__ import annotations
 
 import importlib
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import dask
 from distributed import Client
+from distributed.deploy import SpecCluster
 
 from emdist.engines.clusters.address import ready
+from emdist.engines.clusters.permitted import TRUST, ClusterClass, code_in, known, trusted
+from emdist.engines.clusters.workers import jobs, overheard, reason, request, watched
 from emdist.engines.dask.quiet import closing_quietly
 from emdist.engines.dask.tls import Tls
-from emdist.errors import ConfigError, SchedulerError
+from emdist.errors import ConfigError, EmdistError, SchedulerError
 from emdist.inputs.quoting import shown
+from emdist.wording import either
 
-#: The classes that a configuration may name: pattern, and the package to install for it.
-KNOWN: Mapping[str, str] = {
-    r"(dask\.)?distributed\.(LocalCluster|SSHCluster)": "distributed",
-    r"dask_kubernetes(\.operator)?\.KubeCluster": "dask-kubernetes",
-    r"dask_jobqueue\.\w+Cluster": "dask-jobqueue",
-    r"dask_gateway\.GatewayCluster": "dask-gateway",
-    r"dask_cloudprovider(\.\w+)+Cluster": "dask-cloudprovider[all]",
-    r"coiled\.Cluster": "coiled",
-}
-
-#: The environment variable by which the person who starts a run permits its configuration to
-#: contain code. A file cannot grant that to itself.
-TRUST = "EMDIST_TRUST_CONFIG"
-
-#: Settings of the known classes whose values are code, because they are imported or run by a shell.
-_CODE = re.compile(
-    r"(preload\w*|\w*_?(class|plugins|extensions|prologue|epilogue|shebang|bootstrap)|python|"
-    r"remote_python|\w*_python|env|env_\w+|environ\w*|\w*(command|script|entrypoint|initcommand)\w*|"
-    r"(docker|worker|scheduler|job)_(args|extra\w*|exec\w*)|extra|nanny|connect_options|"
-    r"serializers|deserializers|custom_\w+)",
-    re.IGNORECASE,
-)
+#: How classes refuse an argument that they do not know, if not by TypeError.
+_UNEXPECTED = re.compile(r"unexpected keyword argument|Unknown fields")
 
 #: How often an adaptive cluster must find a worker idle before it stops the worker. Dask's default
 #: of 3 would stop workers, and lose their caches, during every M-step.
@@ -87,7 +71,7 @@ class ByClass:
     tls: Tls | None = None
 
     def __post_init__(self) -> None:
-        if _package(self.cluster_class) is None and not (self.allow_any and _trusted()):
+        if known(self.cluster_class) is None and not (self.allow_any and trusted()):
             raise ConfigError(
                 f"cluster_class {shown(self.cluster_class)} is not one of the allowed classes: "
                 "dask.distributed.LocalCluster, dask.distributed.SSHCluster, "
@@ -96,10 +80,13 @@ class ByClass:
                 "you trust this configuration as you trust code, set allow_any: true in it and "
                 f"{TRUST}=1 in the environment."
             )
-        if (found := _code_in([self.cluster_kwargs, self.client_kwargs])) and not _trusted():
+        given = [self.cluster_kwargs, self.client_kwargs]
+        if (found := code_in(self.cluster_class, given)) and not trusted():
             raise ConfigError(
-                f"the settings of the cluster contain {', '.join(found)}, which can run code. If "
-                f"you trust this configuration as you trust code, set {TRUST}=1 in the environment."
+                f"the settings of the cluster contain {', '.join(map(shown, found))}, which can "
+                "run code. If you trust this configuration as you trust code, set "
+                f"{TRUST}=1 in the environment, or put these settings into Dask's own "
+                "configuration files."
             )
         if self.scale is not None and self.adapt_kwargs is not None:
             raise ConfigError("scale and adapt_kwargs cannot be used together; leave one out.")
@@ -116,26 +103,80 @@ class ByClass:
             If the cluster did not start.
         """
         make = _load(self.cluster_class)
-        secured = {} if self.tls is None else {"security": self.tls.security()}
         with closing_quietly() as stack:
+            secured = self._secured(stack)
             try:
-                cluster = stack.enter_context(make(**{**self.cluster_kwargs, **secured}))
-                if self.adapt_kwargs is not None:
-                    cluster.adapt(**self._patient(self.adapt_kwargs))
-                elif self.scale is not None:
-                    cluster.scale(self.scale)
+                with overheard() as lines:
+                    cluster = stack.enter_context(make(**{**self.cluster_kwargs, **secured}))
                 client = stack.enter_context(Client(cluster, **{**self.client_kwargs, **secured}))
-            except TypeError as error:
-                raise ConfigError(
-                    f"{self.cluster_class} does not accept its settings: {error}"
-                ) from error
             except Exception as error:  # queues, clouds and Kubernetes have errors of their own
-                raise SchedulerError(
-                    f"{self.cluster_class} did not start: {type(error).__name__}: {error}. Check "
-                    "cluster_kwargs, your credentials and your quota."
-                ) from error
-            ready(client, self.wait_for_workers, self.timeout)
-            yield client
+                raise self._failed("did not start", error, lines) from error
+            self._request(cluster)
+            ready(client, self.wait_for_workers, self.timeout, lambda: jobs(cluster))
+            with watched(client, cluster, self._size(cluster)):
+                yield client
+
+    def _secured(self, stack: ExitStack) -> dict[str, Any]:
+        """Return the arguments that set up TLS, or make Dask's configuration do it until the end.
+
+        `SSHCluster` starts its processes with Dask's configuration, and ignores ``security``.
+        """
+        if self.tls is None:
+            return {}
+        if not self.cluster_class.endswith(".SSHCluster"):
+            return {"security": self.tls.security()}
+        self.tls.security()  # Check the files.
+        stack.enter_context(dask.config.set(self.tls.configuration()))
+        return {}
+
+    def _request(self, cluster: Any) -> None:
+        """Request the workers, and raise SchedulerError if one of them cannot be started."""
+        size = self._size(cluster)
+        if self.wait_for_workers and _requests_none(cluster, size, self.adapt_kwargs):
+            raise ConfigError(
+                f"{self.cluster_class} starts no workers with these settings. "
+                + (
+                    "The first of its hosts runs the scheduler only: name it twice to run a worker "
+                    "there too."
+                    if self.cluster_class.endswith(".SSHCluster")
+                    else f"Set {either('scale', 'cluster.scale')} to their number."
+                )
+            )
+        try:
+            with overheard() as lines:
+                if self.adapt_kwargs is not None:
+                    # The first block would request one. Errors in `adapt` are only logged.
+                    request(cluster, max(1, int(self.adapt_kwargs.get("minimum") or 0)))
+                    cluster.adapt(**self._patient(self.adapt_kwargs))
+                elif size is not None:
+                    request(cluster, size)
+        except FileNotFoundError as error:
+            raise SchedulerError(
+                f"{self.cluster_class} cannot start workers: this machine has no command "
+                f"{shown(str(error.filename or error))}. Start emdist where jobs can be submitted, "
+                "such as on a login node."
+            ) from error
+        except Exception as error:  # queues, clouds and Kubernetes have errors of their own
+            raise self._failed("cannot start workers", error, lines) from error
+
+    def _failed(self, what: str, error: Exception, lines: Sequence[str]) -> EmdistError:
+        """Return the error to raise for one of the class. `lines`: what its processes wrote."""
+        why = reason(error, lines)
+        if isinstance(error, TypeError) or _UNEXPECTED.search(why):
+            return ConfigError(
+                f"{self.cluster_class} does not accept its settings: {why}. Check "
+                f"{either('cluster_kwargs', 'cluster.cluster_kwargs')}."
+            )
+        found = known(self.cluster_class)
+        check = ClusterClass("").check if found is None else found.check
+        return SchedulerError(f"{self.cluster_class} {what}: {why}. {check}")
+
+    def _size(self, cluster: Any) -> int | None:
+        """Return the number of workers to keep, or None if only the class knows it."""
+        if self.adapt_kwargs is not None:
+            return None
+        given = len(cluster.worker_spec) if isinstance(cluster, SpecCluster) else 0
+        return self.scale if self.scale is not None else given or None
 
     def _patient(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings for ``adapt``, with `PATIENT` as default where it is accepted."""
@@ -148,28 +189,10 @@ class ByClass:
 cluster = ByClass
 
 
-def _package(path: str) -> str | None:
-    """Return the package to install for the class at `path`, or None if the class is not known."""
-    found = (package for pattern, package in KNOWN.items() if re.fullmatch(pattern, path))
-    return next(found, None)
-
-
-def _trusted() -> bool:
-    return os.environ.get(TRUST) == "1"
-
-
-def _code_in(settings: Any) -> list[str]:
-    """Return the keys in `settings`, at any depth, whose values are code."""
-    found: list[str] = []
-    waiting = [settings]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, Mapping):
-            found += [str(key) for key in value if _CODE.fullmatch(str(key))]
-            waiting += value.values()
-        elif isinstance(value, list | tuple):
-            waiting += value
-    return sorted(set(found))
+def _requests_none(cluster: Any, size: int | None, adapt: Mapping[str, Any] | None) -> bool:
+    """Return whether the class is known to start no worker unless its size is given."""
+    sized = isinstance(cluster, SpecCluster) or type(cluster).__name__ == "GatewayCluster"
+    return sized and adapt is None and not size
 
 
 def _load(path: str) -> Callable[..., Any]:
@@ -182,7 +205,8 @@ def _load(path: str) -> Callable[..., Any]:
     try:
         make: Callable[..., Any] = getattr(importlib.import_module(module), name)
     except ImportError as error:
-        package = _package(path) or module.partition(".")[0]
+        found = known(path)
+        package = module.partition(".")[0] if found is None else found.package
         raise ConfigError(
             f"cluster_class {path!r} cannot be imported ({error}); run `pip install '{package}'` "
             "here and on the workers."

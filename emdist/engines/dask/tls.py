@@ -47,7 +47,7 @@ class Tls:
         ConfigError
             If a file does not exist or is not what it should be.
         """
-        files = {name: _file(name, getattr(self, name)) for name in ("ca_file", "cert", "key")}
+        files = self._files()
         try:
             context = ssl.create_default_context(cafile=files["ca_file"])
             context.load_cert_chain(files["cert"], files["key"], password=_no_password)
@@ -65,6 +65,24 @@ class Tls:
             **{f"tls_{side}_cert": files["cert"] for side in sides},
             **{f"tls_{side}_key": files["key"] for side in sides},
         )
+
+    def configuration(self) -> dict[str, object]:
+        """Return the same as settings of Dask's configuration, which other processes can get.
+
+        The files must have the same paths where those processes run.
+        """
+        files = self._files()
+        sides = ("client", "scheduler", "worker")
+        return {
+            "distributed.comm.tls.ca-file": files["ca_file"],
+            **{f"distributed.comm.tls.{side}.cert": files["cert"] for side in sides},
+            **{f"distributed.comm.tls.{side}.key": files["key"] for side in sides},
+            "distributed.comm.require-encryption": True,
+            "distributed.comm.default-scheme": "tls",
+        }
+
+    def _files(self) -> dict[str, str]:
+        return {name: _file(name, getattr(self, name)) for name in ("ca_file", "cert", "key")}
 
 
 def _file(name: str, path: str) -> str:
