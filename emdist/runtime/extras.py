@@ -1,4 +1,4 @@
-"""Optional packages: imports them, or says how to install a missing one."""
+"""Packages: imports optional ones, or says how to install what is missing here or on workers."""
 
 from __future__ import annotations
 
@@ -94,6 +94,38 @@ def advice(extra: str) -> str:
     if installer in ("pip", "uv") or find_spec("pip") is not None:
         return f"Run: {_pip(installer)} {wanted}"
     return f"Install {packages} with {installer}, which installed emdist."
+
+
+def same(package: str, version: str) -> str:
+    """Return an instruction: how to get `package` in this `version` on another machine.
+
+    For emdist itself, it follows from where emdist was installed from, as in `advice`.
+    """
+    if package == "python":
+        return f"use Python {version} there"
+    try:
+        found = distribution("emdist")
+    except PackageNotFoundError:  # It was imported from a folder that was never installed.
+        if package == "emdist":
+            folder = Path(__file__).parents[2]
+            return f"put a copy of {folder} there, as emdist is imported from it here"
+        return f"run there: pip install {package}=={version}"
+    installer = (found.read_text("INSTALLER") or "pip").strip()
+    if installer == "conda":
+        return f"run there: conda install -c conda-forge {package}={version}"
+    pip = "uv pip install" if installer == "uv" else "pip install"
+    origin = _origin(found) if package == "emdist" else {}
+    if not origin:
+        return f"run there: {pip} {shlex.quote(f'{package}=={version}')}"
+    url = str(origin.get("url", ""))
+    if urlsplit(url).scheme == "file" and "vcs_info" not in origin:
+        path = shlex.quote(url2pathname(urlsplit(url).path))
+        editable = "-e " * bool(dict(origin.get("dir_info") or {}).get("editable", False))
+        return f"copy {path} there as it is here, and run there: {pip} {editable}{path}"
+    vcs = origin.get("vcs_info")
+    if isinstance(vcs, Mapping):
+        url = f"{vcs.get('vcs', 'git')}+{url}@{vcs.get('commit_id', 'HEAD')}"
+    return f"run there: {pip} {shlex.quote(f'emdist @ {url}' if url else f'emdist=={version}')}"
 
 
 def _pip(installer: str) -> str:

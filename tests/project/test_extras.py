@@ -13,7 +13,7 @@ import pytest
 
 from emdist.errors import ConfigError
 from emdist.runtime import extras
-from emdist.runtime.extras import advice, installed, need
+from emdist.runtime.extras import advice, installed, need, same
 from tests.support.paths import ROOT
 
 METADATA = """Metadata-Version: 2.1
@@ -183,3 +183,55 @@ def test_a_missing_package_and_one_that_is_broken(
     with pytest.raises(ConfigError, match=r"cannot be imported \(libz\.so\.1 is gone\)") as caught:
         need("PIL.Image", "x")
     assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("origin", "installer", "emdist", "numba"),
+    [
+        (None, "pip", "run there: pip install emdist==0.1.0", "run there: pip install numba==0.61"),
+        (
+            None, "uv",
+            "run there: uv pip install emdist==0.1.0", "run there: uv pip install numba==0.61",
+        ),
+        (
+            None, "conda",
+            "run there: conda install -c conda-forge emdist=0.1.0",
+            "run there: conda install -c conda-forge numba=0.61",
+        ),
+        (
+            {"url": "https://h/emdist.git", "vcs_info": {"vcs": "git", "commit_id": "0a1b"}}, "pip",
+            "run there: pip install 'emdist @ git+https://h/emdist.git@0a1b'",
+            "run there: pip install numba==0.61",
+        ),
+        (
+            {"url": "file:///srv/my%20clone", "dir_info": {"editable": True}}, "pip",
+            "copy '/srv/my clone' there as it is here, and run there: "
+            "pip install -e '/srv/my clone'",
+            "run there: pip install numba==0.61",
+        ),
+        (
+            {"url": "file:///srv/emdist-0.1.0.whl", "archive_info": {}}, "pip",
+            "copy /srv/emdist-0.1.0.whl there as it is here, and run there: "
+            "pip install /srv/emdist-0.1.0.whl",
+            "run there: pip install numba==0.61",
+        ),
+    ],
+)  # fmt: skip
+def test_the_same_versions_on_workers(
+    environment: Any, origin: Any, installer: str, emdist: str, numba: str
+) -> None:
+    environment(origin, installer)
+    assert same("emdist", "0.1.0") == emdist
+    assert same("numba", "0.61") == numba
+    assert same("python", "3.12.4") == "use Python 3.12.4 there"
+
+
+def test_the_same_code_as_a_folder_that_was_never_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing(name: str) -> Any:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(extras, "distribution", missing)
+    assert same("emdist", "0") == f"put a copy of {ROOT} there, as emdist is imported from it here"
+    assert same("numba", "0.61") == "run there: pip install numba==0.61"

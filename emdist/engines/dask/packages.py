@@ -12,6 +12,7 @@ from distributed.versions import get_versions
 from emdist.engines.dask.faults import address_of, answering, ask, lost
 from emdist.errors import WorkerPackageError
 from emdist.runtime.arithmetic import arithmetic, differing
+from emdist.runtime.extras import same
 
 logger = logging.getLogger(__name__)
 
@@ -53,12 +54,13 @@ def check_workers(client: Client) -> None:
         if isinstance(told, BaseException):
             raise _error(place, f"could not be checked: {type(told).__name__}: {told}")
         for package, failure in told["failures"].items():
-            raise _error(place, f"cannot import {package}, which emdist needs: {failure}")
+            finding = f"cannot import {package}, which emdist needs: {failure}"
+            raise _error(place, finding, package, here.get(package))
         if told["code"] != local["code"]:
-            raise _error(
-                place,
-                f"has different emdist code ({told['code']}) from this process ({local['code']})",
+            finding = (
+                f"has different emdist code ({told['code']}) from this process ({local['code']})"
             )
+            raise _error(place, finding, "emdist", here.get("emdist"))
         computes[worker] = told["arithmetic"]
     if (doubt := mixed(local["arithmetic"], computes)) is not None:
         logger.warning(doubt)
@@ -127,19 +129,24 @@ def _compare(place: str, package: str, there: str | None, here: str | None) -> N
     if package == "emdist" and not (_is_release(there) and _is_release(here)):
         return  # The metadata of a clone are of an earlier commit, so the code is compared instead.
     if there is None:
-        raise _error(place, f"does not have the package {package}, which is {here} here")
-    raise _error(place, f"has {package} {there}, but here it is {here or 'not installed'}")
+        finding = f"does not have the package {package}, which is {here} here"
+    else:
+        finding = f"has {package} {there}, but here it is {here or 'not installed'}"
+    raise _error(place, finding, package, here)
 
 
 def _is_release(version: str | None) -> bool:
     return version is not None and "dev" not in version and "+" not in version
 
 
-def _error(place: str, finding: str) -> WorkerPackageError:
+def _error(
+    place: str, finding: str, package: str | None = None, version: str | None = None
+) -> WorkerPackageError:
+    """Return an error whose remedy gets `version` of `package` in the way emdist was installed."""
+    remedy = f", or {same(package, version)}" if package and version else ""
     return WorkerPackageError(
         f"{place} {finding}. Use the same environment for the scheduler, the workers and this "
-        "process: one image, one lock file, or `pip install emdist==<version>` in each. Then "
-        "restart them."
+        f"process, such as one image or one lock file{remedy}. Then restart them."
     )
 
 
