@@ -215,6 +215,10 @@ class Expandable(CentreBased):
     def exact(self, t: Array, centres: Floats, labels: NDArray[np.int32]) -> Floats:
         """Return D of rows with T(x) = `t` (m, W) and the bounded centres of their labels: (m,)."""
 
+    def precise(self, x: Array) -> Array:
+        """Return T(x) of rows `x` (m, d), without more rounding errors than `x` has: (m, W)."""
+        return self.expand(x)
+
     def centre(self, mean: Floats, before: Floats) -> Floats:
         return self.bounded(mean)
 
@@ -240,7 +244,7 @@ class Expandable(CentreBased):
             numerics.dtype,
             expand=self.expand,
             base_of=self.log_base,
-            own=lambda x, labels: -self.exact(self.expand(_wide(x)), centres, labels),
+            own=lambda x, labels: -self.exact(self.precise(x), centres, labels),
         )
 
     def _from(self, t: Array, centres: Floats, c: int) -> Floats:
@@ -305,16 +309,14 @@ def zero_rows(x: Array) -> NDArray[np.bool_]:
     return ~np.asarray((x != 0).any(axis=1))
 
 
-def _wide(x: Array) -> Floats:
-    """Return `x` in float64, without a copy if it is float64 already."""
-    return x.astype(np.float64, copy=False)
-
-
 class Normalised(Expandable):
     """Base class of dissimilarities that first scale every row to the same size.
 
     Centres are in the space of the scaled rows.
     """
+
+    def precise(self, x: Array) -> Array:
+        return self.expand(x.astype(np.float64, copy=False))
 
     def unit(self, spread: Spread, x: Floats, weight: Floats) -> float:
         return mean_variance(self.expand(x), weight)

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from emdist.dissimilarities.base import Normalised, deviation, zero_rows
 from emdist.families.gaussian.base import DUST
 from emdist.interfaces import Array, Floats, Spread
-from emdist.kernels.tiles.divergences import directions
-from emdist.kernels.tiles.moments import distance_to_own
+from emdist.kernels.vector.divergences import directions, half_squares
 
 
 @dataclass(frozen=True)
@@ -42,11 +41,8 @@ class Cosine(Normalised):
 
     def exact(self, t: Array, centres: Floats, labels: NDArray[np.int32]) -> Floats:
         out = np.empty(len(t))
-        distance_to_own(t, centres, labels, out)
         # For two directions, |t - mu|^2 / 2 = 1 - <t, mu>, but without the cancelling 1.
-        out *= 0.5
-        out += 0.5 * zero_rows(centres)[labels]
-        out[zero_rows(t)] = 0.0
+        half_squares(t, centres, labels, zero_rows(centres).astype(np.float64), out)
         return out
 
     def size(self, spread: Spread) -> Floats:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from emdist.dissimilarities.bregman import Bregman
 from emdist.interfaces import Array, Domain, Floats
-from emdist.kernels.tiles.divergences import TINY, generalised_i, negentropy
+from emdist.kernels.vector.divergences import TINY, generalised_i, negentropy
 
 
 @dataclass(frozen=True)

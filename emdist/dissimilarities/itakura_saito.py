@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from emdist.dissimilarities.bregman import Bregman
 from emdist.interfaces import Array, Domain, Floats
-from emdist.kernels.tiles.divergences import TINY, itakura_saito
+from emdist.kernels.vector.divergences import TINY, itakura_saito
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.dissimilarities.base import Normalised, deviation, zero_rows
+from emdist.dissimilarities.base import Normalised, deviation
 from emdist.dissimilarities.bregman import Bregman
 from emdist.families.discrete import floored
 from emdist.interfaces import Array, Domain, Floats, Spread
-from emdist.kernels.tiles.divergences import generalised_i, negentropy, proportions
+from emdist.kernels.vector.divergences import kullback_leibler, negentropy, proportions
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,7 @@ class KullbackLeibler(Bregman, Normalised):
         return out
 
     def kernel(self, t: Array, centres: Floats, labels: NDArray[np.int32], out: Floats) -> None:
-        generalised_i(t, centres, labels, out)
-        out[zero_rows(t)] = 0.0
+        kullback_leibler(t, centres, labels, out)
 
     def size(self, spread: Spread) -> Floats:
         found = np.hypot(spread.mean, deviation(spread))

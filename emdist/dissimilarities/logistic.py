@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from emdist.dissimilarities.bregman import Bregman
 from emdist.families.discrete import FLOOR, logit
 from emdist.interfaces import Array, Domain, Floats
-from emdist.kernels.tiles.divergences import logistic, negentropy
+from emdist.kernels.vector.divergences import logistic, negentropy
 
 
 @dataclass(frozen=True)

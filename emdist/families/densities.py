@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +31,12 @@ from emdist.kernels.tiles.moments import (
 from emdist.kernels.tiles.tiles import shifted, tile_rows, tiles
 from emdist.kernels.vector.hard import classified_rows, classified_sums
 from emdist.kernels.vector.lines import Lines, products
-from emdist.kernels.vector.lloyd import nearest_rows, nearest_sums
+from emdist.kernels.vector.lloyd import labelled_sums, nearest_rows, nearest_sums
 
 LOG_2PI = float(np.log(2 * np.pi))
+
+#: Labels (m,), weights (k,), statistics (k, D), and log p(x|label) of each row (m,).
+Labelled: TypeAlias = tuple[NDArray[np.int32], Floats, Floats, Floats]
 
 
 def itself(x: Array) -> Array:
@@ -127,6 +130,8 @@ class Expanded:
     def hard_sums(
         self, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
     ) -> tuple[Floats, Floats, float] | None:
+        if self.own is not None:
+            return self._own_sums(x, weight, origin, log_weight)
         if self.lines is None:
             return None
         offset = (self.offset + log_weight).astype(self.eta.dtype)
@@ -135,12 +140,46 @@ class Expanded:
     def hard_rows(
         self, x: Array, origin: Floats, log_weight: Array
     ) -> tuple[NDArray[np.int32], Floats] | None:
+        if self.own is not None:
+            return self._own_rows(x, origin, log_weight)
         if self.lines is None:
             return None
         offset = (self.offset + log_weight).astype(self.eta.dtype)
         labels, value = classified_rows(x, origin, self.eta, offset, self.lines)
         for a, b in tiles(len(x), tile_rows(2 * x.shape[1], 8)):
             value[a:b] += self.base_of(shifted(x[a:b], origin, self.eta.dtype.name))
+        return labels, value
+
+    def _labelled(
+        self, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
+    ) -> Iterator[tuple[slice, Labelled]]:
+        """Yield what `own` and its labels make of a block, tile by tile."""
+        assert self.own is not None
+        offset = (self.offset + log_weight).astype(self.eta.dtype)
+        rows = tile_rows(x.shape[1] + self.width, self.eta.itemsize)
+        for a, b in tiles(len(x), rows):
+            tile = shifted(x[a:b], origin, self.eta.dtype.name)
+            w = None if weight is None else weight[a:b]
+            labels, n, t = labelled_sums(self.expand(tile), self.eta, offset, w)
+            yield slice(a, b), (labels, n, t, self.own(tile, labels))
+
+    def _own_sums(
+        self, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
+    ) -> tuple[Floats, Floats, float]:
+        n, t, total = np.zeros(len(self.eta)), np.zeros(self.eta.shape), 0.0
+        for at, (_, more, sums, value) in self._labelled(x, weight, origin, log_weight):
+            n += more
+            t += sums
+            total += float(value.sum() if weight is None else value @ weight[at])
+        held = n > 0
+        return n, t, total + float(n[held] @ log_weight[held])
+
+    def _own_rows(
+        self, x: Array, origin: Floats, log_weight: Array
+    ) -> tuple[NDArray[np.int32], Floats]:
+        labels, value = np.empty(len(x), np.int32), np.empty(len(x))
+        for at, (own, _, _, found) in self._labelled(x, None, origin, log_weight):
+            labels[at], value[at] = own, found + log_weight[own]
         return labels, value
 
     def expected(self, n: Floats, t: Floats, about: Floats | None) -> float:

@@ -79,9 +79,10 @@ def _block(x: Array, origin: Array, eta: Array, offset: Array, means: Array, wei
            labels: Array, distance: Array) -> Any:  # fmt: skip
     """Label the rows of a block: each gets the lowest index among its highest scores.
 
-    If `labels` is empty, add the rows to n and t, and return their weighted squared distances in
-    total. Otherwise fill labels and squared distances. One kernel does both, because most of the
-    time to compile it goes into the labels. All arrays belong to the caller, so they are borrowed.
+    Fill labels and squared distances (m,), and add the rows to n and t, unless these arrays are
+    empty. Return the weighted squared distances in total, if rows are added. One kernel does all,
+    because most of the time to compile it goes into the labels. All arrays belong to the caller, so
+    they are borrowed.
     """
     x, origin, eta, offset = borrowed(x), borrowed(origin), borrowed(eta), borrowed(offset)
     means, weight, panel = borrowed(means), borrowed(weight), borrowed(panel)
@@ -99,8 +100,9 @@ def _block(x: Array, origin: Array, eta: Array, offset: Array, means: Array, wei
         if len(labels):
             for i in range(b - a):
                 labels[a + i] = own[i]
+        if len(distance):
             _distances(whole, a, b, about, means, own, distance)
-        else:
+        if len(n):
             total += _gather(x, a, b, origin, means, own, weight, best, n, t)
     return total
 
@@ -142,6 +144,25 @@ def nearest_sums(
         where, about = widened(where), widened(origin)
         total += _block(part, where, *ready, wide, w, part, about, *own, n, t, unlabelled, none)
     return n, np.ascontiguousarray(t[:, : means.shape[1]]), total
+
+
+def labelled_sums(
+    x: Array, eta: Array, offset: Array, weight: Floats | None
+) -> tuple[NDArray[np.int32], Floats, Floats]:
+    """Return labels (m,), weights (k,) and sums (k, d) of rows `x` (m, d) of any block.
+
+    A row goes to the highest ``eta x + offset``, in the precision of `eta` and `x`.
+    """
+    labels, none = np.empty(len(x), np.int32), np.empty(0)
+    wide, origin = widened(np.zeros(eta.shape)), np.zeros(x.shape[1])
+    n, t = np.zeros(len(wide)), np.zeros(wide.shape)
+    ready, about = pack_components(eta, offset), widened(origin)
+    part, where = readable(x, origin, eta.dtype)
+    w = none if weight is None else np.ascontiguousarray(weight)
+    _block(
+        part, widened(where), *ready, wide, w, part, about, *_room(x, eta), n, t, labels, none
+    )  # fmt: skip
+    return labels, n, np.ascontiguousarray(t[:, : x.shape[1]])
 
 
 def nearest_rows(
