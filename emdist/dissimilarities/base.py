@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from emdist.components import Components, Density
 from emdist.errors import ConfigError
 from emdist.families.base import MeansAsLocations, replaced
-from emdist.families.densities import Unexpanded, expanded, itself
+from emdist.families.centred import Unexpanded
+from emdist.families.densities import expanded, itself
 from emdist.families.discrete import summed_base, term_size, unmoved
 from emdist.families.gaussian.base import DUST
 from emdist.families.isotropic import Centres

@@ -12,7 +12,8 @@ from emdist.dissimilarities.cosine import Cosine
 from emdist.errors import ConfigError
 from emdist.exports.graph import Graph
 from emdist.exports.model import ExportedModel
-from emdist.families.densities import CentredDiagonal, CentredFull, Expanded
+from emdist.families.centred import CentredDiagonal, CentredFull
+from emdist.families.densities import Expanded
 from emdist.families.isotropic import Isotropic
 from emdist.families.products.joined import Joined
 from emdist.kernels.vector.lines import NORM, Lines, features

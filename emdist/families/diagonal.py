@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from emdist.components import Density, IncompleteFamily
 from emdist.families.base import entrywise
+from emdist.families.centred import CentredDiagonal
 from emdist.families.closures import Features, IndependentFeatures, pairwise_sums
-from emdist.families.densities import LOG_2PI, CentredDiagonal, expanded
+from emdist.families.densities import LOG_2PI, expanded
 from emdist.families.full import Full, FullParams
 from emdist.families.gaussian.base import (
     about_mean,

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from emdist.components import Density, IncompleteFamily
 from emdist.families.base import entrywise
+from emdist.families.centred import CentredFull
 from emdist.families.closures import Features, pairwise_sums
-from emdist.families.densities import LOG_2PI, CentredFull, expanded_full
+from emdist.families.densities import LOG_2PI, expanded_full
 from emdist.families.gaussian.base import (
     about_mean,
     conditioned,

@@ -11,14 +11,9 @@ import numpy as np
 from pydantic import Field
 
 from emdist.components import Density, IncompleteFamily
+from emdist.families.centred import CentredDiagonal
 from emdist.families.closures import Features, IndependentFeatures, pairwise_sums
-from emdist.families.densities import (
-    LOG_2PI,
-    CentredDiagonal,
-    NearestMeans,
-    exact_distance,
-    itself,
-)
+from emdist.families.densities import LOG_2PI, NearestMeans, exact_distance, itself
 from emdist.families.gaussian.base import DUST, RealRows, by_feature
 from emdist.families.gaussian.incomplete import IncompleteIsotropic
 from emdist.families.spherical import Spherical, SphericalParams

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from emdist.components import Density, IncompleteFamily
 from emdist.families.base import replaced
+from emdist.families.centred import CentredFull
 from emdist.families.closures import Features, pairwise_sums
-from emdist.families.densities import LOG_2PI, CentredFull, expanded, itself
+from emdist.families.densities import LOG_2PI, expanded, itself
 from emdist.families.full import Full, FullParams
 from emdist.families.gaussian.base import (
     about_mean,

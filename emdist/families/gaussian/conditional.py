@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.components import Density
-from emdist.families.densities import LOG_2PI, WithCovariances, expanded_full
+from emdist.families.centred import WithCovariances
+from emdist.families.densities import LOG_2PI, expanded_full
 from emdist.families.gaussian.base import factors
 from emdist.families.incomplete import Blend, Incomplete
 from emdist.interfaces import Array, Floats, Numerics

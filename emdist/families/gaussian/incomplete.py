@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.components import Density
-from emdist.families.densities import LOG_2PI, AboutMeans, expanded
+from emdist.families.centred import AboutMeans
+from emdist.families.densities import LOG_2PI, expanded
 from emdist.families.gaussian.base import DUST, positive
 from emdist.families.gaussian.normal_wishart import Prior, posterior
 from emdist.families.gaussian.shapes import Axes
