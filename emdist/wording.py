@@ -29,6 +29,9 @@ OPTIONS: Mapping[str, str] = {
     "data.select": "--select",
     "data.select_rows": "--select-rows",
     "data.where": "--where",
+    "data.lengths": "--lengths",
+    "data.sequences": "--sequences",
+    "data.time": "--time",
     "data.non_finite": "--non-finite",
     "ingest.columns": "--column",
     "ingest.weight_column": "--weight-column",
@@ -36,6 +39,7 @@ OPTIONS: Mapping[str, str] = {
     "ingest.rows_per_chunk": "--rows-per-chunk",
     "ingest.overwrite": "--overwrite",
     "model.name": "--model",
+    "model.emission": "--emission",
     "model.n_components": "-k",
     "fit.init": "--init",
     "fit.seed": "--seed",
@@ -65,16 +69,20 @@ PARAMETERS: Mapping[str, str] = {
     "data.features": "features of emdist.rows",
     "data.select": "select of emdist.rows",
     "data.where": "where of emdist.rows",
+    "data.time": "time of emdist.rows",
+    "data.lengths": "lengths",
+    "data.sequences": "groups",
 }
 
 #: The keys that messages can name, by section. All others are left alone: `data.zarr` is a file.
 KEYS: Mapping[str, str] = {
     "data": "path array weights storage_options block_size "
     "missing_chunks corrupt_chunks non_finite decode variables samples features select where "
-    "select_rows",
+    "select_rows lengths sequences time",
     "ingest": "source columns weight_column dtype rows_per_chunk overwrite",
     "model": "name n_components assignment assignment_options weights weights_options noise "
-    "options uniform_weights precision min_weight missing dissimilarity dissimilarity_options",
+    "options uniform_weights precision min_weight missing dissimilarity dissimilarity_options "
+    "emission chain",
     "fit": "seed init start n_init max_iter tol on_collapse sample_rows schedule schedule_options "
     "from",
     "drift": "moved share score action",

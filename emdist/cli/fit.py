@@ -45,8 +45,14 @@ from emdist.cli.rows import (
     rows_settings,
 )
 from emdist.cli.running import run_job
+from emdist.cli.sequences import Emission, Lengths, SequenceIds, Time, sequence_settings
 from emdist.errors import ConfigError
 from emdist.report.answer import RESUMES, mode_of, reported
+
+_NOTHING = (
+    "There is no data to fit. Name a Zarr array, as in `emdist fit pixels.zarr -k 16`, or pass a "
+    "configuration with --config."
+)
 
 
 def fit(
@@ -59,7 +65,11 @@ def fit(
     where: Where = None,
     select_rows: SelectRows = None,
     non_finite: NonFinite = None,
+    lengths: Lengths = None,
+    sequences: SequenceIds = None,
+    time: Time = None,
     model: ModelName = None,
+    emission: Emission = None,
     k: Components = None,
     init: Init = None,
     seed: Seed = None,
@@ -89,6 +99,7 @@ def fit(
       emdist fit pixels.zarr -k 16
       emdist fit profiles.zarr -m full -k 8 --run runs/profiles --workers 4
       emdist fit ocean.zarr --variables TEMP,PSAL --features depth -m full -k 8
+      emdist fit ticks.zarr -m hmm --emission full -k 4 --sequences days.zarr
       emdist fit spectra.zarr -k 8 --prepare standardise --prepare pca=10
       emdist fit pixels.zarr -k 16 --run runs/week-2 --from runs/week-1
       emdist fit -f quickstart.yaml --set fit.seed=7 --run runs/other-seed
@@ -103,6 +114,7 @@ def fit(
         given = {
             "data.path": data,
             **rows_settings(variables, samples, features, select, where, non_finite, select_rows),
+            **sequence_settings(lengths, sequences, time, emission),
             "data.weights": weights,
             "model.name": model,
             "model.n_components": k,
@@ -124,10 +136,6 @@ def fit(
             repeat_run(repeat, values, mode, layer)
             return
         if config is None and data is None:
-            raise ConfigError(
-                "There is no data to fit. Name a Zarr array, as in `emdist fit pixels.zarr -k 16`, "
-                "or pass a configuration with --config."
-            )
-        place = str(config or "the command line")
-        checked = make_config(values, place, named(given, settings))
+            raise ConfigError(_NOTHING)
+        checked = make_config(values, str(config or "the command line"), named(given, settings))
         run_job(checked, mode, layer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from shlex import quote
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -30,6 +30,7 @@ from emdist.cli.rows import (
     NewWhere,
     rows_settings,
 )
+from emdist.cli.sequences import Lengths, NewTime, SequenceIds, sequence_settings
 from emdist.parameters.choices import OutputName
 from emdist.report.answer import RESUMES, mode_of, print_result, reported
 from emdist.report.display import display
@@ -59,6 +60,9 @@ def label(
     select: NewSelect = None,
     where: NewWhere = None,
     non_finite: NewNonFinite = None,
+    lengths: Lengths = None,
+    sequences: SequenceIds = None,
+    time: NewTime = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
     overwrite: Annotated[bool, Overwrite] = False,
@@ -87,13 +91,13 @@ def label(
     mode = mode_of(quiet, as_json)
     with reported(as_json, RESUMES, settings) as layer:
         from emdist.jobs.label import label_data
-        from emdist.report.summary import page_of_labelling
         from emdist.settings.config import LabellingConfig, make_section
         from emdist.settings.file import overridden
         from emdist.store.places.location import Location
 
         rows = rows_settings(variables, samples, features, select, where, non_finite)
-        given = {**rows, **cluster_settings(workers, scheduler)}
+        told = sequence_settings(lengths, sequences, time)
+        given = {**rows, **told, **cluster_settings(workers, scheduler)}
         values = laid_over({"data": {"path": data}}, given)
         values = overridden(values, settings or [])
         checked = make_section(LabellingConfig, values, "the command line")
@@ -109,7 +113,13 @@ def label(
                 components,
                 append,
             )
-        page = page_of_labelling(summary)
-        following = ("next", f"emdist inspect {quote(summary['labels'])} --verify")
-        page = replace(page, facts=[*page.facts, following])
-        print_result(summary, page, summary["labels"], mode, layer)
+        print_result(summary, _page(summary), summary["labels"], mode, layer)
+
+
+def _page(summary: dict[str, Any]) -> Any:
+    """Return the page of a labelling, with the command that checks the labels."""
+    from emdist.report.summary import page_of_labelling
+
+    page = page_of_labelling(summary)
+    following = ("next", f"emdist inspect {quote(summary['labels'])} --verify")
+    return replace(page, facts=[*page.facts, following])

@@ -44,6 +44,7 @@ from emdist.cli.rows import (
     rows_settings,
 )
 from emdist.cli.running import run_job
+from emdist.cli.sequences import Lengths, SequenceIds, Time, sequence_settings
 from emdist.errors import ConfigError
 from emdist.parameters.configuration import help_of
 from emdist.report.answer import RESUMES, mode_of, reported
@@ -105,6 +106,9 @@ def sweep(
     where: Where = None,
     select_rows: SelectRows = None,
     non_finite: NonFinite = None,
+    lengths: Lengths = None,
+    sequences: SequenceIds = None,
+    time: Time = None,
     k: Numbers = None,
     models: Models = None,
     criterion: Criterion = None,
@@ -145,6 +149,7 @@ def sweep(
         given = {
             "data.path": data,
             **rows_settings(variables, samples, features, select, where, non_finite, select_rows),
+            **sequence_settings(lengths, sequences, time),
             "sweep.n_components": k,
             "sweep.families": models if models and len(models) > 1 else None,
             "sweep.criterion": criterion,

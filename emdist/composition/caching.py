@@ -22,6 +22,7 @@ from emdist.settings.config import ClusterSection
 from emdist.store.sources.ahead import READ_AHEAD, Ahead
 from emdist.store.sources.buffered import Buffered
 from emdist.store.sources.resident import Keep
+from emdist.store.sources.sequenced import SequencedSource
 from emdist.store.sources.sizes import largest_block, smaller_blocks
 
 
@@ -129,6 +130,8 @@ def _with(source: Source, keep: Keep | None, ahead: Ahead, engine: Engine) -> So
         inner = _with(source.source, keep, ahead, engine)
         made = kept_prepared(inner, source.preparation, engine)
         return replace(made, feature_names=source.feature_names)  # type: ignore[type-var]
+    if isinstance(source, SequencedSource):
+        return replace(source, source=_with(source.source, keep, ahead, engine))
     return replace(source, keep=keep, ahead=ahead)  # type: ignore[type-var]
 
 

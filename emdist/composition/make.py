@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from emdist.composition.footprint import sample_size
 from emdist.composition.model import CENTROIDS, make_model, named
 from emdist.composition.recipe import Recipe
@@ -30,6 +32,7 @@ from emdist.fit.state import FitState
 from emdist.fit.survey import Survey, SurveyTask, accepts_missing
 from emdist.fit.survey_checks import check_survey
 from emdist.fit.together.lockstep import BUDGET
+from emdist.inputs.sequences import Sequences, sequences_of_ids, sequences_of_lengths
 from emdist.inputs.validation import checked_options
 from emdist.interfaces import Engine, Source
 from emdist.prepare.source import planned
@@ -39,11 +42,14 @@ from emdist.settings.config import (
     Config,
     DataSection,
     FitSection,
+    ModelSection,
 )
 from emdist.store.grids.opening import stored_source, stored_weights
 from emdist.store.places.location import Location
 from emdist.store.runs.run_folder import RunFolder
 from emdist.store.runs.run_record import digest
+from emdist.store.sources.references import open_checked
+from emdist.store.sources.sequenced import sequenced
 from emdist.store.sources.sizes import largest_block, smaller_blocks
 from emdist.store.sources.zarr_source import ArrayRef
 
@@ -73,6 +79,31 @@ def make_threads(section: ClusterSection) -> LocalEngine | None:
         LocalEngine, section.options, "cluster", [*ClusterSection.model_fields]
     )
     return engine
+
+
+def in_sequence(source: Source, section: DataSection, model: ModelSection) -> Source:
+    """Return `source` with the sequences of its rows, if `model` looks at them.
+
+    Raises
+    ------
+    ConfigError
+        If rows of one sequence are not consecutive, or time is none of the dimensions of a grid.
+    ShapeError
+        If there is not one id for each row, or lengths do not sum to the number of rows.
+    """
+    if model.chain is None:
+        return source
+
+    def stored(place: str) -> Any:
+        return open_checked(ArrayRef(Location(place, section.storage_options)))
+
+    told: Callable[[int], Sequences] | None = None
+    if (ids := section.sequences) is not None:
+        told = lambda rows: sequences_of_ids(stored(ids), rows, "data.sequences")  # noqa: E731
+    elif (lengths := section.lengths) is not None:
+        given = np.asarray(stored(lengths)[:]) if isinstance(lengths, str) else lengths
+        told = lambda rows: sequences_of_lengths(given, rows, "data.lengths")  # noqa: E731
+    return sequenced(source, told)
 
 
 @contextmanager

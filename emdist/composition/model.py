@@ -273,6 +273,9 @@ def make_distribution(section: ModelSection, fitted: Fitted) -> MixtureDistribut
 def free_parameters(section: ModelSection, n_components: int, n_features: int) -> int:
     """Return how many free parameters a mixture of this size has, for information criteria."""
     weights = 0 if section.weights_name == "uniform" else n_components - 1
+    if section.chain is not None:
+        weights = n_components * (n_components - 1)
+        weights += n_components - 1 if section.chain.start == "free" else 0
     if section.noise is not None:
         # The weight of noise, and its volume if that is estimated too, as mclust counts them.
         weights += 1 + int(section.noise.volume is None)

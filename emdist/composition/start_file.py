@@ -17,9 +17,15 @@ from emdist.runtime.defects import is_defect
 #: The first bytes of an .npy file. An .npz file begins as a zip archive does.
 _NPY = b"\x93NUMPY"
 
+#: Names of a chain's probabilities, as estimators call them.
+_CHAIN = {"startprob": "start", "transmat": "transitions"}
+
 
 def read_start(path: str | None) -> Given:
-    """Return the starting values in an .npz: ``means`` and, optionally, ``weights`` and scales."""
+    """Return the starting values in an .npz: ``means`` and, optionally, ``weights`` and scales.
+
+    Those of a hidden Markov model may be ``startprob`` and ``transmat``, too.
+    """
     if path is None:
         return Given()
     try:
@@ -36,7 +42,8 @@ def read_start(path: str | None) -> Given:
             "Write it with numpy.savez(path, means=..., weights=...)."
         ) from None
     means, weights = arrays.pop("means", None), arrays.pop("weights", None)
-    return Given(means, weights, arrays)
+    chain = {own: arrays.pop(name) for name, own in _CHAIN.items() if name in arrays}
+    return Given(means, weights, arrays, chain=chain)
 
 
 def _numbers(path: str | IO[bytes]) -> dict[str, Any]:

@@ -212,6 +212,11 @@ def criterion_of(recipes: Sequence[Recipe], asked: str | None) -> str:
     """
     found = checked_criterion(asked, [one.kind for one in recipes], [one.k for one in recipes])
     for one in recipes if found == "icl" else ():
+        if one.section.chain is not None:
+            raise ConfigError(
+                "The criterion 'icl' uses the entropy of responsibilities, and a hidden Markov "
+                "model has that of paths. Use the criterion bic."
+            )
         if one.section.name not in CENTRES and one.model.temperature != 1:
             raise ConfigError(
                 "The criterion 'icl' uses the entropy of responsibilities, and assignment "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -13,9 +13,11 @@ from emdist.estimators.from_parameters import array, check_shares
 from emdist.estimators.hidden_markov import HiddenMarkovEstimator
 from emdist.estimators.parameters import parameters
 from emdist.estimators.settings import as_floats
-from emdist.fit.fitted import Fitted
 from emdist.interfaces import Floats
-from emdist.settings.config import ModelSection
+
+if TYPE_CHECKING:
+    from emdist.fit.fitted import Fitted
+    from emdist.settings.config import ModelSection
 
 
 @parameters()

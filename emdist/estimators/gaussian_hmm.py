@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,11 +16,13 @@ from emdist.estimators.gaussian import FAMILIES, covariances_of, kind_of
 from emdist.estimators.hidden_markov import HiddenMarkovEstimator
 from emdist.estimators.parameters import parameters
 from emdist.estimators.settings import as_floats
-from emdist.fit.fitted import Fitted
 from emdist.inputs.quoting import shown
 from emdist.interfaces import Floats
 from emdist.parameters.choices import CovarianceType
-from emdist.settings.config import ModelSection
+
+if TYPE_CHECKING:
+    from emdist.fit.fitted import Fitted
+    from emdist.settings.config import ModelSection
 
 #: The family's name of its covariances, by covariance type.
 _SCALES = {"full": "covariances", "tied": "covariance", "diag": "variances",

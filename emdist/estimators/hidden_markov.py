@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY
-from typing import Any, ClassVar, Self, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +13,7 @@ from sklearn.base import DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.composition.model import make_family, make_model
+from emdist import composition, fit, inputs, mixtures, models, settings
 from emdist.errors import ConfigError, StartError
 from emdist.estimators.base import Estimator
 from emdist.estimators.collecting import gathered
@@ -23,17 +23,8 @@ from emdist.estimators.in_sequence import InOrder, InSequence
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.parameters import parameters
 from emdist.estimators.settings import as_floats, seeder
-from emdist.fit.chains import Filtered, path_probability
-from emdist.fit.fitted import Fitted
-from emdist.fit.observed import observed_source
-from emdist.fit.start import Given
 from emdist.inputs.quoting import shown
-from emdist.inputs.validation import whole_number
 from emdist.interfaces import Array, Floats, Source
-from emdist.jobs.describe import REPRESENTATIVES
-from emdist.mixtures.draws import check_draws
-from emdist.models.chains.estimates import stationary
-from emdist.models.hidden_markov import HiddenMarkov
 from emdist.parameters.choices import (
     ChainAssignment,
     ChainStart,
@@ -42,8 +33,14 @@ from emdist.parameters.choices import (
     OnCollapse,
     Precision,
 )
-from emdist.report.profile import Profile
-from emdist.settings.config import ChainSection, FitSection, ModelSection
+
+if TYPE_CHECKING:
+    from emdist.fit.chains import Filtered
+    from emdist.fit.fitted import Fitted
+    from emdist.fit.start import Given
+    from emdist.models.hidden_markov import HiddenMarkov
+    from emdist.report.profile import Profile
+    from emdist.settings.config import FitSection, ModelSection
 
 _INIT = {"random_from_data": "random"}
 
@@ -91,14 +88,14 @@ class HiddenMarkovEstimator(InOrder, DensityMixin, Estimator):  # type: ignore[m
     def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
         family, options = self._emission()
         chain = self._checked(
-            ChainSection,
+            settings.config.ChainSection,
             {"start_prior": "startprob_prior", "transition_prior": "transmat_prior"},
             start=self.start,
             start_prior=self.startprob_prior,
             transition_prior=self.transmat_prior,
         )
         model = self._checked(
-            ModelSection,
+            settings.config.ModelSection,
             {},
             name=family,
             n_components=self.n_components,
@@ -108,10 +105,10 @@ class HiddenMarkovEstimator(InOrder, DensityMixin, Estimator):  # type: ignore[m
             chain=chain.model_dump(),
             options=options,
         )
-        make_family(model)
+        composition.model.make_family(model)
         init = seeder(self.init_params, "init_params", get_args(MixtureInit))
         fit = self._checked(
-            FitSection,
+            settings.config.FitSection,
             {"seed": "random_state"},
             seed=self._seed(),
             init=_INIT.get(init, init),
@@ -133,9 +130,9 @@ class HiddenMarkovEstimator(InOrder, DensityMixin, Estimator):  # type: ignore[m
             found = as_floats(self.transmat_init, "transmat_init", (k, k))
             chain["transitions"] = _probabilities(found, "transmat_init")
         if "transitions" in chain and self.start == "stationary":
-            chain["start"] = stationary(chain["transitions"])
+            chain["start"] = models.chains.estimates.stationary(chain["transitions"])
         arrays = self._emission_start(k, d)
-        return Given(arrays.pop("means", None), None, arrays, chain=chain)
+        return fit.start.Given(arrays.pop("means", None), None, arrays, chain=chain)
 
     @classmethod
     def _fits(cls, section: ModelSection) -> bool:
@@ -144,7 +141,7 @@ class HiddenMarkovEstimator(InOrder, DensityMixin, Estimator):  # type: ignore[m
     @classmethod
     def _of_section(cls, section: ModelSection, **own: Any) -> Self:
         """Make an unfitted estimator of the chain of `section`."""
-        chain = section.chain or ChainSection()
+        chain = section.chain or settings.config.ChainSection()
         return cls(
             section.n_components,
             start=chain.start,
@@ -239,15 +236,15 @@ class HiddenMarkovEstimator(InOrder, DensityMixin, Estimator):  # type: ignore[m
         path = super().predict(rows)
         engine = make_engine(self.engine)
         source = self._known(rows, None, engine)
-        return path_probability(self._chain_model(), self._fitted, source, engine), path
+        return fit.chains.path_probability(self._chain_model(), self._fitted, source, engine), path
 
     def _chain_model(self) -> HiddenMarkov[Any]:
         return self._made_model(self._told())
 
     @staticmethod
     def _made_model(section: ModelSection) -> HiddenMarkov[Any]:
-        model = make_model(section)
-        assert isinstance(model, HiddenMarkov)
+        model = composition.model.make_model(section)
+        assert isinstance(model, models.hidden_markov.HiddenMarkov)
         return model
 
     def predict_proba(self, X: Any, lengths: Any = None) -> Array:
@@ -286,10 +283,14 @@ class HiddenMarkovEstimator(InOrder, DensityMixin, Estimator):  # type: ignore[m
         source, model = self._known(rows, None, engine), self._chain_model()
 
         def task(seen: Source) -> Filtered:
-            return Filtered.of(model, self._fitted, seen, engine)
+            return fit.chains.Filtered.of(model, self._fitted, seen, engine)
 
         found = gathered(
-            engine, source, task, self._as_fitted(rows), lambda one: observed_source(one, model)
+            engine,
+            source,
+            task,
+            self._as_fitted(rows),
+            lambda one: fit.observed.observed_source(one, model),
         )
         values: Floats = found.value.x
         return values
@@ -329,9 +330,7 @@ class HiddenMarkovEstimator(InOrder, DensityMixin, Estimator):  # type: ignore[m
         score: Floats = self._collect(InSequence(X, lengths)).value.score
         return score
 
-    def profile(
-        self, X: Any, lengths: Any = None, *, n_representatives: int = REPRESENTATIVES
-    ) -> Profile:
+    def profile(self, X: Any, lengths: Any = None, *, n_representatives: int = 3) -> Profile:
         """Say what the states are: what their rows have, feature by feature, from one pass.
 
         Each row counts for its state on the most probable path.
@@ -403,13 +402,15 @@ class HiddenMarkovEstimator(InOrder, DensityMixin, Estimator):  # type: ignore[m
     def _free(self) -> int:
         """Return the number of free parameters. Probabilities of exactly 0 are not free."""
         model, params = self._chain_model(), self._fitted.params
-        own = make_family(self._section).free_parameters(len(params.start), self._fitted.n_features)
+        own = composition.model.make_family(self._section).free_parameters(
+            len(params.start), self._fitted.n_features
+        )
         return own + model.chain.free_parameters(params.transitions, params.start)
 
     def get_stationary_distribution(self) -> Floats:
         """Return the distribution of states that transitions leave unchanged: (n_components,)."""
         check_is_fitted(self)
-        return stationary(self.transmat_)
+        return models.chains.estimates.stationary(self.transmat_)
 
     def label(self, X: Any, out: Any, lengths: Any = None, **options: Any) -> dict[str, Any]:  # type: ignore[override]
         """Write the path and posteriors of all rows of `X` to a Zarr group, chunk by chunk.
@@ -458,8 +459,8 @@ class HiddenMarkovEstimator(InOrder, DensityMixin, Estimator):  # type: ignore[m
             State of each row.
         """
         check_is_fitted(self)
-        n_samples = whole_number(n_samples, "n_samples", 1)
-        check_draws(n_samples, self._fitted.n_features, "n_samples")
+        n_samples = inputs.validation.whole_number(n_samples, "n_samples", 1)
+        mixtures.draws.check_draws(n_samples, self._fitted.n_features, "n_samples")
         given = self.random_state if random_state is None else random_state
         rng = np.random.default_rng(check_random_state(given).randint(2**31 - 1))
         params, spread = self._fitted.params, self._fitted.spread
@@ -469,7 +470,7 @@ class HiddenMarkovEstimator(InOrder, DensityMixin, Estimator):  # type: ignore[m
         for t in range(n_samples):
             at = min(int(np.searchsorted(levels[at + 1], draws[t], side="right")), last)
             states[t] = at
-        family = make_family(self._section)
+        family = composition.model.make_family(self._section)
         x = np.empty((n_samples, self._fitted.n_features))
         for k in range(last + 1):
             own = states == k
@@ -493,7 +494,9 @@ class HiddenMarkovEstimator(InOrder, DensityMixin, Estimator):  # type: ignore[m
         made = with_number(params, "n_components", k)
         own = {"start": start, "transitions": transitions}
         names = names_for(given[1], given[0], d)
-        parts = Parameters(locations, arrays, stationary(transitions), names, own)
+        parts = Parameters(
+            locations, arrays, models.chains.estimates.stationary(transitions), names, own
+        )
         return cls._made(parts, **made)
 
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from emdist import composition, models
 from emdist.errors import ConfigError, StartError
 from emdist.estimators.fitted_attributes import Learned
+from emdist.estimators.from_parameters import unit_spread, with_number
 from emdist.estimators.hidden_markov import HiddenMarkovEstimator
 from emdist.estimators.parameters import parameters
 from emdist.estimators.settings import as_floats
-from emdist.fit.fitted import Fitted
 from emdist.inputs.quoting import shown
 from emdist.interfaces import Floats
-from emdist.models.arrays import arrays_of
-from emdist.settings.config import ModelSection
+
+if TYPE_CHECKING:
+    from emdist.fit.fitted import Fitted
+    from emdist.settings.config import ModelSection
 
 
 @parameters("emission")
@@ -210,7 +213,7 @@ class HiddenMarkovModel(HiddenMarkovEstimator):
     def _attributes(self, fitted: Fitted, section: ModelSection) -> dict[str, Any]:
         model = self._made_model(section)
         moved = model.translate(fitted.params, fitted.spread.origin)
-        emission = dict(arrays_of(moved.components))
+        emission = dict(models.arrays.arrays_of(moved.components))
         return {**super()._attributes(fitted, section), "emission_": emission}
 
     @classmethod
@@ -247,17 +250,33 @@ class HiddenMarkovModel(HiddenMarkovEstimator):
             name: as_floats(value, name, np.shape(value)) for name, value in emission_arrays.items()
         }
         k = len(np.asarray(startprob))
-        wide = [one for one in arrays.values() if one.ndim > 1 and len(one) == k]
-        if not wide:
+        params = with_number(params, "n_components", k)
+        family: Any = composition.model.make_family(cls(**params)._sections(0)[0])
+        d = _features(family, arrays, k)
+        template = models.arrays.arrays_of(family.start(np.zeros((k, d)), unit_spread(d)))
+        if missing := sorted(template.keys() ^ arrays.keys()):
             raise ConfigError(
-                "emission_arrays has no array with one row for each state; expected the arrays of "
-                "the family, such as {'means': ..., 'variances': ...}."
+                f"emission_arrays and the emission do not match in {', '.join(missing[:6])}; "
+                f"expected {', '.join(template)}."
             )
-        own = arrays.get("means")
-        places = np.zeros((k, wide[0].shape[1])) if own is None else own
+        places = np.zeros((k, d))
+        if "means" in arrays:
+            places = as_floats(arrays["means"], "emission_arrays['means']", (k, d))
         return cls._of_parameters(
             startprob, transmat, places, arrays, (None, feature_names), params
         )
+
+
+def _features(family: Any, arrays: Mapping[str, Floats], k: int) -> int:
+    """Return the number of features of emissions with these arrays; ConfigError if unknown."""
+    found: int | None = getattr(family, "n_features", None)
+    wide = [one.shape[1] for one in arrays.values() if one.ndim > 1 and len(one) == k]
+    if found is None and not wide:
+        raise ConfigError(
+            "emission_arrays has no array with one row for each state; expected the arrays of "
+            "the family, such as {'means': ..., 'variances': ...}."
+        )
+    return wide[0] if found is None else found
 
 
 estimator = HiddenMarkovModel

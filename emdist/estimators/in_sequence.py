@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+from emdist import store
 from emdist.errors import ConfigError
 from emdist.inputs.sequences import (
     Sequences,
-    one_sequence,
     sequences_of_ids,
     sequences_of_lengths,
 )
 from emdist.interfaces import Engine, Source
-from emdist.store.sources.sequenced import SequencedSource
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,15 +34,16 @@ class InSequence:
     lengths: Any = None
     groups: Any = None
 
-    def sequences(self, rows: int) -> Sequences:
-        """Return the sequences of `rows` rows: a single one if nothing else is said."""
+    def of(self, source: Source) -> Source:
+        """Return rows with their sequences: a single one if nothing else is said."""
         if self.lengths is not None and self.groups is not None:
             raise ConfigError("lengths and groups both say what a sequence is. Pass only one.")
-        if self.lengths is not None:
-            return sequences_of_lengths(self.lengths, rows)
-        if self.groups is not None:
-            return sequences_of_ids(self.groups, rows)
-        return one_sequence(rows)
+        told: Callable[[int], Sequences] | None = None
+        if (lengths := self.lengths) is not None:
+            told = lambda rows: sequences_of_lengths(lengths, rows)  # noqa: E731
+        elif (groups := self.groups) is not None:
+            told = lambda rows: sequences_of_ids(groups, rows)  # noqa: E731
+        return store.sources.sequenced.sequenced(source, told)
 
 
 class InOrder:
@@ -55,15 +54,13 @@ class InOrder:
         if not isinstance(X, InSequence):
             found: Source = base._source(X, sample_weight, engine)
             return found
-        source: Source = base._source(X.x, sample_weight, engine)
-        return SequencedSource(source, X.sequences(source.shape[0]))
+        return X.of(base._source(X.x, sample_weight, engine))
 
     def _source_as_fitted(self, X: Any, sample_weight: Any, engine: Engine) -> Source:
         base: Any = super()
         rows = X.x if isinstance(X, InSequence) else X
         source: Source = base._source_as_fitted(rows, sample_weight, engine)
-        told = X if isinstance(X, InSequence) else InSequence(X)
-        return SequencedSource(source, told.sequences(source.shape[0]))
+        return (X if isinstance(X, InSequence) else InSequence(X)).of(source)
 
     def _as_fitted(self, X: Any) -> Any:
         base: Any = super()
@@ -72,13 +69,3 @@ class InOrder:
     def _note_layout(self, X: Any) -> None:
         base: Any = super()
         base._note_layout(X.x if isinstance(X, InSequence) else X)
-
-    @contextmanager
-    def _kept(self, rows: Source, engine: Engine) -> Iterator[Source]:
-        base: Any = super()
-        if not isinstance(rows, SequencedSource):
-            with base._kept(rows, engine) as kept:
-                yield kept
-            return
-        with base._kept(rows.source, engine) as kept:
-            yield replace(rows, source=kept)

@@ -80,9 +80,9 @@ def load(path: str | os.PathLike[str], kind: type[Estimator] = Estimator) -> Est
     reading[estimator._decoding] = reading.pop("decode")
     estimator.set_params(**{name: value for name, value in reading.items() if name in known})
     estimator._layout = read.layout
-    if "assignment" in known:
-        options = section.assignment_options or None
-        estimator.set_params(assignment=section.assignment, assignment_options=options)
+    options = section.assignment_options or None
+    assigned = {"assignment": section.assignment, "assignment_options": options}
+    estimator.set_params(**{name: value for name, value in assigned.items() if name in known})
     stored = meta.get("params")
     if isinstance(stored, dict):
         params = from_json(stored)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sklearn.utils.validation import check_is_fitted
 
+from emdist import inputs, jobs
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.wording import Speaking
-from emdist.fit.fitted import Fitted
-from emdist.inputs.validation import whole_number
-from emdist.jobs.describe import REPRESENTATIVES, profile_of
-from emdist.report.profile import Profile
+
+if TYPE_CHECKING:
+    from emdist.fit.fitted import Fitted
+    from emdist.report.profile import Profile
 
 
 class Profiling(Speaking):
@@ -24,9 +25,7 @@ class Profiling(Speaking):
     #: Returns the rows as a source of prepared rows, checked against the fitted features.
     _known: Any
 
-    def profile(
-        self, X: Any, sample_weight: Any = None, *, n_representatives: int = REPRESENTATIVES
-    ) -> Profile:
+    def profile(self, X: Any, sample_weight: Any = None, *, n_representatives: int = 3) -> Profile:
         """Say what the clusters are: what their rows have, feature by feature, from one pass.
 
         All figures are those of the data as they are, in their units, also if the model prepares
@@ -53,7 +52,7 @@ class Profiling(Speaking):
             If the rows do not suit the model.
         """
         check_is_fitted(self)
-        size = whole_number(n_representatives, "n_representatives", 1)
+        size = inputs.validation.whole_number(n_representatives, "n_representatives", 1)
         engine = make_engine(self.engine)
         source = self._known(X, sample_weight, engine)
-        return profile_of(self._told(), self._fitted, source, engine, size)
+        return jobs.describe.profile_of(self._told(), self._fitted, source, engine, size)

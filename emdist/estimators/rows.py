@@ -22,6 +22,7 @@ def rows(
     features: str | Sequence[str] | None = None,
     select: Mapping[str, Any] | None = None,
     where: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+    time: str | None = None,
 ) -> Rows:
     """Say how rows and features are made of variables with named dimensions.
 
@@ -53,6 +54,11 @@ def rows(
         ``{"variable": "landmask", "equals": 0}``; also ``not_equals``, ``at_least``, ``at_most``,
         ``above`` and ``below``. Rows that do not meet all of them are left out. NaN meets none.
         None lets every row count.
+    time : str, default=None
+        For hidden Markov models: the sample dimension along which rows follow one another. Each
+        position of the other sample dimensions is a sequence, such as a pixel of a map. Rows are
+        then in the order of `samples` with this dimension last. None is for other models, and for
+        sequences that `fit` is given.
 
     Returns
     -------
@@ -83,4 +89,4 @@ def rows(
             "it to the estimator as it is; emdist.rows takes a path, a zarr.Group or zarr.Array, "
             "or an xarray object."
         )
-    return Rows(data, layout(variables, samples, features, select, where))
+    return Rows(data, layout(variables, samples, features, select, where, time))

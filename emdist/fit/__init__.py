@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from emdist.fit import aligning as aligning
     from emdist.fit import assigned as assigned
+    from emdist.fit import chains as chains
     from emdist.fit import completion as completion
     from emdist.fit import criteria as criteria
     from emdist.fit import data_changes as data_changes

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.inputs.sequences import weights_of_sequences
 from emdist.interfaces import Array, Block, Cells, Model, Source
 from emdist.kernels.tiles.tiles import tile_rows, tiles
 from emdist.store.sources.ahead import expect
@@ -65,7 +66,10 @@ class ObservedSource:
         if empty is None:
             return block
         mask = ~empty if block.mask is None else block.mask & ~empty
-        return replace(block, mask=mask)
+        if block.pieces is None:
+            return replace(block, mask=mask)
+        weight = weights_of_sequences(block.weight, mask, block.pieces, len(block.x))
+        return replace(block, mask=mask, weight=weight)
 
 
 def empty_rows(x: Array, cells: Cells | None) -> NDArray[np.bool_] | None:

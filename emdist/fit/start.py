@@ -11,8 +11,10 @@ import numpy as np
 
 from emdist.errors import StartError
 from emdist.fit.seeding import Seeder, Seeding
+from emdist.inputs.quoting import shown
 from emdist.interfaces import Domain, Floats, Model, Spread
 from emdist.models.arrays import arrays_of, with_arrays
+from emdist.models.chains.estimates import stationary
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ class Given:
             counts = None if params.counts is None else weights * spread.weight
             params = replace(params, weights=weights, counts=counts)
         if self.chain:
-            params = replace(params, **self.chain)
+            params = replace(params, **_whole_chain(self.chain, model))
         if self.earlier is not None:
             params = _with_rest(params, self.earlier.params)
         given = dict(self.scales) | ({} if self.means is None else {"means": self.means})
@@ -142,6 +144,7 @@ class Given:
 
     def check(self, model: Model[Any], k: int, d: int) -> None:
         """Raise StartError unless every given array has the shape that `model` needs."""
+        _check_chain(self.chain, model, k)
         if self.means is None and self.weights is None and not self.scales:
             return
         template = _template(model, np.zeros((k, d)))
@@ -189,6 +192,32 @@ class Given:
             f"{spread.origin[j] + spread.high[j]:g}. Squared distances overflow. Choose starting "
             "means near the data."
         )
+
+
+def _whole_chain(chain: Mapping[str, Floats], model: Any) -> Mapping[str, Floats]:
+    """Return probabilities that sum to 1, with the start that belongs to stationary chains."""
+    found = {name: value / value.sum(axis=-1, keepdims=True) for name, value in chain.items()}
+    if "transitions" in found and model.chain.start == "stationary":
+        found["start"] = stationary(found["transitions"])
+    return found
+
+
+def _check_chain(chain: Mapping[str, Floats], model: Any, k: int) -> None:
+    """Raise StartError unless `chain` has probabilities of `k` states."""
+    for name, own, shape in (("start", "startprob", (k,)), ("transitions", "transmat", (k, k))):
+        if name not in chain:
+            continue
+        if not hasattr(model, "chain"):
+            raise StartError(
+                f"The starting values contain {own!r}, which only hidden Markov models have."
+            )
+        value = chain[name]
+        _check_array(own, value, shape, f"{k} states")
+        if (value < 0).any() or (abs(value.sum(axis=-1) - 1) > 1e-6).any():
+            raise StartError(
+                f"The starting {own} are {shown(value.tolist())}; expected numbers >= 0 that sum "
+                "to 1" + (" in each row." if name == "transitions" else ".")
+            )
 
 
 def _with_rest(params: Any, earlier: Any) -> Any:

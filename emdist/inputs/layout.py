@@ -54,6 +54,9 @@ class Layout:
     where
         The conditions on other variables that a row must meet, each with ``variable`` and one or
         more of `COMPARISONS`.
+    time
+        The sample dimension along which rows follow one another, for models of sequences. Empty if
+        none is named.
     """
 
     variables: tuple[str, ...] = ()
@@ -61,6 +64,7 @@ class Layout:
     features: tuple[str, ...] = ()
     select: tuple[tuple[str, Any], ...] = ()
     where: tuple[Mapping[str, Any], ...] = ()
+    time: str = ""
 
     @property
     def trivial(self) -> bool:
@@ -96,6 +100,7 @@ def layout(
     features: Any = (),
     select: Any = None,
     where: Any = None,
+    time: str | None = None,
 ) -> Layout:
     """Return a checked layout.
 
@@ -118,7 +123,13 @@ def layout(
             f"{', '.join(sorted(both))} is in data.samples and in data.features. Each dimension is "
             "one of both."
         )
-    return Layout(**names, select=_selections(select), where=_conditions(where))
+    if time is not None and not (isinstance(time, str) and time):
+        raise ConfigError(f"data.time is {shown(time)}; expected the name of a dimension.")
+    if time in names["features"] or (names["samples"] and time and time not in names["samples"]):
+        raise ConfigError(
+            f"data.time is {time}, which is no sample dimension. Time is a dimension of the rows."
+        )
+    return Layout(**names, select=_selections(select), where=_conditions(where), time=time or "")
 
 
 def _names(value: Any, what: str) -> tuple[str, ...]:

@@ -11,8 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.errors import ConfigError, ShapeError, WeightError
+from emdist.inputs.foreign import is_a
 from emdist.inputs.quoting import shown
 from emdist.interfaces import Floats, Pieces
+
+#: Ids that are read at once.
+_IDS = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +58,39 @@ class Sequences:
     def digest(self) -> str:
         """Return what identifies the sequences."""
         return hashlib.sha256(self.starts.astype("<i8").tobytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class EqualSequences:
+    """Sequences of one length, of which blocks have whole ones: the pixels of a map.
+
+    Attributes
+    ----------
+    length
+        The number of rows of each sequence.
+    rows
+        The number of rows.
+    """
+
+    length: int
+    rows: int
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """The number of rows of each sequence, (m,)."""
+        return np.full(self.rows // self.length, self.length, np.int64)
+
+    def within(self, a: int, b: int) -> Pieces:
+        """Return the sequences of the rows a..b of a block."""
+        return Pieces(np.arange(0, b - a, self.length, dtype=np.int64))
+
+    def cuts(self, bounds: Sequence[int]) -> list[int]:
+        """Return the indices of blocks that contain part of a longer sequence: none."""
+        return []
+
+    def digest(self) -> str:
+        """Return what identifies the sequences."""
+        return f"equal:{self.length}"
 
 
 def one_sequence(rows: int) -> Sequences:
@@ -103,22 +140,73 @@ def sequences_of_ids(ids: Any, rows: int, name: str = "groups") -> Sequences:
     ConfigError
         If rows of one id are not consecutive.
     """
-    found = np.asarray(ids)
+    found = ids if is_a(ids, "zarr", "Array") else np.asarray(ids)
     if found.shape != (rows,):
         raise ShapeError(
             f"{name} has shape {found.shape}; expected ({rows},): the id of the sequence of each "
             "row."
         )
-    starts = np.flatnonzero(np.concatenate([[True], found[1:] != found[:-1]])).astype(np.int64)
-    first = found[starts]
-    values, counts = np.unique(first, return_counts=True)
+    starts: list[NDArray[np.int64]] = []
+    first: list[Any] = []
+    last: Any = None
+    for a in range(0, rows, _IDS):  # An array on disk need not fit into memory.
+        part = np.asarray(found[a : a + _IDS])
+        if (unknown := part != part).any():
+            raise ConfigError(
+                f"{name} is {part[unknown][0]} for row {a + int(np.argmax(unknown))}; expected the "
+                "id of a sequence. Leave out such rows, or give each of them an id of its own."
+            )
+        begins = np.concatenate([[a == 0 or part[0] != last], part[1:] != part[:-1]])
+        last = part[-1]
+        at = np.flatnonzero(begins).astype(np.int64)
+        starts.append(at + a)
+        first.append(part[at])
+    values, counts = np.unique(np.concatenate(first), return_counts=True)
     if (counts > 1).any():
         one = values[int(np.argmax(counts > 1))]
+        told = shown(one.item() if isinstance(one, np.generic) else one)
         raise ConfigError(
-            f"Rows of the sequence {shown(one)} in {name} are not consecutive. Sort the rows by "
+            f"Rows of the sequence {told} in {name} are not consecutive. Sort the rows by "
             "sequence, and by time within each."
         )
-    return Sequences(starts, rows)
+    return Sequences(np.concatenate(starts), rows)
+
+
+def weights_of_sequences(
+    weight: Floats | None, mask: NDArray[np.bool_] | None, pieces: Pieces, rows: int
+) -> Floats | None:
+    """Return weights (rows,) that are the same for all rows of a sequence; None if all are 1.
+
+    Rows that are left out get the weight of their sequence, whose time goes on. A sequence without
+    any row that counts says nothing on a model, and gets the weight 0.
+
+    Raises
+    ------
+    WeightError
+        If rows of one sequence that count have different weights.
+    """
+    if mask is None or mask.all():
+        if weight is not None:
+            check_weights(weight, pieces.starts)
+        return weight
+    starts = pieces.starts if not pieces.continues else np.append(0, pieces.starts)
+    lengths = np.diff(starts, append=rows)
+    seen = np.add.reduceat(mask, starts, dtype=np.int64) if rows else lengths
+    own = np.ones(rows) if weight is None else weight
+    # The weight of the first row that counts. argmax would need a loop over sequences.
+    counted = np.flatnonzero(mask)
+    after = np.minimum(np.searchsorted(counted, starts), max(len(counted) - 1, 0))
+    each = own[counted[after]] if len(counted) else np.zeros(len(starts))
+    if rows and pieces.continues and not seen[0]:
+        each[0] = own[0]
+        seen[0] = 1
+    if rows and pieces.goes_on and not seen[-1]:
+        each[-1] = own[-1]
+        seen[-1] = 1
+    each = np.where(seen > 0, each, 0.0)
+    found = np.repeat(each, lengths)
+    check_weights(np.where(mask, own, found), starts)
+    return None if weight is None and (each == 1).all() else found
 
 
 def check_weights(weight: Floats, starts: NDArray[np.int64] | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from emdist.jobs import describe as describe
     from emdist.jobs import label_growth as label_growth
     from emdist.jobs import label_source as label_source
     from emdist.jobs import open_labels as open_labels

@@ -7,7 +7,7 @@ from shlex import quote
 from typing import Any
 
 from emdist.composition.caching import ahead_source
-from emdist.composition.make import make_engine, make_source, make_threads
+from emdist.composition.make import in_sequence, make_engine, make_source, make_threads
 from emdist.composition.memory import checked_memory
 from emdist.composition.recipe import Recipe
 from emdist.errors import ConfigError, ShapeError
@@ -112,8 +112,13 @@ def label_data(
         listen(Warned(f"emdist labels the selection of the fit: {part}. To label all, {whole}."))
     names, chosen = tuple(outputs or ("labels",)), components
     if append:
+        if section.chain is not None:
+            raise ConfigError(
+                "--append is not available for a hidden Markov model: new rows change the "
+                "posteriors of the rows before them. Label all rows, with --overwrite."
+            )
         rows, names, chosen = as_labelled(rows, out, outputs, components)
-    source = fitted.prepared(rows)
+    source = fitted.prepared(in_sequence(rows, data, section))
     if doubt := fitted.check_features(source):  # Raises before anything is written.
         listen(Warned(doubt))
     work = LabelWork(

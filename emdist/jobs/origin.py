@@ -66,6 +66,9 @@ class Origin:
         if self.section.name in CENTRES:
             return Given(model.locations(moved), earlier=earlier)
         arrays = dict(arrays_of(moved.components))
+        if self.section.chain is not None:
+            chain = {"start": fitted.params.start, "transitions": fitted.params.transitions}
+            return Given(arrays.pop("means", None), None, arrays, earlier, chain)
         return Given(arrays.pop("means", None), moved.weights, arrays, earlier)
 
     def record(self) -> dict[str, Any]:

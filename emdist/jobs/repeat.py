@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from emdist.composition.make import make_source
+from emdist.composition.make import in_sequence, make_source
 from emdist.errors import CheckpointError, ConfigError, NotFoundError
 from emdist.fit.events import Listener, unheard
 from emdist.jobs.job import Job
@@ -122,7 +122,8 @@ def changes(run: Location, config: Config) -> list[str]:
             f"The record of {run} does not say to which data it was fitted. Restore run.json from "
             "a copy."
         ) from None
-    return differences(recorded, dict(make_source(config.data).fingerprint()), "data")
+    source = in_sequence(make_source(config.data), config.data, config.model)
+    return differences(recorded, dict(source.fingerprint()), "data")
 
 
 def _labels(location: Location) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 from emdist.composition.caching import kept_source
 from emdist.composition.make import (
     checked_start,
+    in_sequence,
     make_engine,
     make_run,
     make_source,
@@ -105,7 +106,8 @@ def _opened(
     recipes = recipes_of(config)
     bring_data(config, listen)
     location = run_location(config, key)
-    source = make_source(rows_of_run(config, location, listen))
+    data = rows_of_run(config, location, listen)
+    source = in_sequence(make_source(data), data, config.model)
     target = labels_location(config, location, kind.own)
     ready = planned(source, config.steps)
     origin = find_origin(config, location, source, listen)

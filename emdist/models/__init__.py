@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from emdist.models import arrays as arrays
+    from emdist.models import chains as chains
+    from emdist.models import hidden_markov as hidden_markov
     from emdist.models import precision as precision
     from emdist.models import weights as weights
 else:

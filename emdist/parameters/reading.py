@@ -83,6 +83,13 @@ LAYOUT = {
         "also not_equals, at_least, at_most, above and below. Other rows are left out.",
         default="Every row counts.",
     ),
+    "data.time": Parameter(
+        "str",
+        "For hidden Markov models of data with named dimensions: the sample dimension along which "
+        "rows follow one another. Each position of the other sample dimensions is a sequence, such "
+        "as a pixel of a map.",
+        default="All rows are one sequence.",
+    ),
 }
 
 PREPARE = {
@@ -102,6 +109,18 @@ PLACES = {
         "of a group of variables with named dimensions. The path may lead into a ZIP file.",
     ),
     "data.array": Parameter("str", "Path of the array inside a Zarr group."),
+    "data.sequences": Parameter(
+        "str",
+        "For hidden Markov models: path or URL of a 1-D Zarr array with the id of the sequence of "
+        "each row. Rows of one sequence lie one after another, in the order of time.",
+        default="All rows are one sequence.",
+    ),
+    "data.lengths": Parameter(
+        "list of int or str",
+        "For hidden Markov models: the number of rows of each sequence, in the order of the rows, "
+        "or path or URL of a 1-D Zarr array with these numbers. They sum to the number of rows.",
+        default="All rows are one sequence.",
+    ),
     "data.weights": Parameter(
         "str",
         "Sample weights >= 0: path or URL of a 1-D Zarr array with one for each row or, for data "

@@ -15,6 +15,7 @@ from emdist.prepare.base import PrepareStep
 from emdist.prepare.preparation import Preparation
 from emdist.store.sources.ahead import expect
 from emdist.store.sources.resident import Keep
+from emdist.store.sources.sequenced import SequencedSource
 from emdist.store.sources.stamps import Stamped
 
 
@@ -148,16 +149,16 @@ def row_bytes(source: Source) -> int:
 
 
 def unprepared(source: Source) -> Source:
-    """Return the source of the rows before all steps; `source` itself if there are none."""
-    while isinstance(source, PreparedSource):
+    """Return the source of the rows before all steps, and without sequences."""
+    while isinstance(source, PreparedSource | SequencedSource):
         source = source.source
     return source
 
 
 def with_source(source: Source, change: Callable[[Source], Source]) -> Source:
     """Return `source` with the source that is read changed, in place of the prepared one."""
-    if isinstance(source, PreparedSource):
-        return replace(source, source=change(source.source))
+    if isinstance(source, PreparedSource | SequencedSource):
+        return replace(source, source=with_source(source.source, change))
     return change(source)
 
 

@@ -31,7 +31,7 @@ from emdist.inputs.validation import (
 from emdist.parameters.choices import IfRunning, OutputName
 from emdist.prepare.base import PrepareStep
 from emdist.prepare.making import make_steps, steps_as_config
-from emdist.settings.data import NEW_ROWS, without_layout
+from emdist.settings.data import NEW_ROWS
 from emdist.settings.data import DataSection as DataSection
 from emdist.settings.data import IngestSection as IngestSection
 from emdist.settings.data import NewDataSection as NewDataSection
@@ -40,6 +40,7 @@ from emdist.settings.drift import DriftSection as DriftSection
 from emdist.settings.model import ASSIGNMENTS as ASSIGNMENTS
 from emdist.settings.model import DISSIMILARITIES as DISSIMILARITIES
 from emdist.settings.model import FAMILIES as FAMILIES
+from emdist.settings.model import HMM as HMM
 from emdist.settings.model import WEIGHTS as WEIGHTS
 from emdist.settings.model import ChainSection as ChainSection
 from emdist.settings.model import ModelSection as ModelSection
@@ -49,7 +50,6 @@ from emdist.settings.section import PARAMETERS as PARAMETERS
 from emdist.settings.section import Secrets, one_of
 from emdist.settings.section import Section as Section
 from emdist.settings.section import make_section as make_section
-from emdist.store.places.location import Location
 
 SEEDERS = "emdist.fit.seeding"
 SCHEDULES = "emdist.fit.schedules"
@@ -215,6 +215,17 @@ class Config(Section):
         return model.model_copy(update={"missing": True}) if told else model
 
     @model_validator(mode="after")
+    def _sequences_of_a_chain(self) -> Self:
+        """Refuse sequences for models that do not look at the order of rows."""
+        told = self.data.in_sequences
+        if told and self.model.chain is None:
+            raise ValueError(
+                f"data.{told[0]} is only for hidden Markov models, and model.name is "
+                f"{self.model.name}. Set model.name to '{HMM}', or leave data.{told[0]} out."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _one_start(self) -> Self:
         """Refuse settings that choose starting values in another way than ``fit.from``."""
         fit = self.fit
@@ -245,18 +256,7 @@ class Config(Section):
 
     def identity(self) -> dict[str, Any]:
         """Return the part that decides the result, which is compared with a run folder's."""
-        data = self.data.model_dump(exclude={"storage_options"})
-        # An absolute path, so that a run is found again from another working directory.
-        data["path"] = str(Location(self.data.path))
-        if self.data.weights is not None and not self.data.names_weights:
-            data["weights"] = str(Location(self.data.weights))
-        # Left out by default, so that runs of versions without this setting are found again. What
-        # it changes is in the data's fingerprint.
-        if data["decode"] == "cf":
-            del data["decode"]
-        if data["select_rows"] is None:
-            del data["select_rows"]
-        data = without_layout(data)
+        data = self.data.identity()
         prepare = {"prepare": self.prepare} if self.prepare else {}
         fit = self.fit.model_dump(exclude={"from"} if self.fit.origin is None else None)
         # For other models they are the same, and runs of versions without 'auto' are found again.
@@ -276,7 +276,9 @@ class Config(Section):
 
     def what(self) -> str:
         """Return what is fitted, as part of the default name of a run."""
-        return f"{self.model.name}-{self.model.n_components}"
+        model = self.model
+        chained = "" if model.chain is None else f"{HMM}-"
+        return f"{chained}{model.name}-{model.n_components}"
 
     def key(self, key: str | None = None) -> str | None:
         """Return the name of the run: the configured one, or else `key`; None for the default.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -11,6 +11,7 @@ from pydantic import (
     GetJsonSchemaHandler,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError
 
@@ -18,12 +19,15 @@ from emdist.inputs.layout import Layout, is_name, layout
 from emdist.inputs.layout_texts import corrected
 from emdist.inputs.validation import parse_bytes, size
 from emdist.settings.section import Secrets, Section
+from emdist.store.places.location import Location
 from emdist.wording import worded
 
 #: The value of ``select_rows`` for the rows that the labels at labels.path do not have yet.
 NEW_ROWS = "new"
 #: The settings that say how rows are made of variables with named dimensions.
 LAYOUT = ("variables", "samples", "features", "select", "where")
+#: The settings that say which rows follow one another in time, each in another way.
+SEQUENCES = ("sequences", "lengths", "time")
 
 
 class _LayoutKeys(Section):
@@ -74,11 +78,14 @@ class ReadingSection(_LayoutKeys):
     features: list[str] | None = None
     select: dict[str, Any] | None = None
     where: list[dict[str, Any]] | None = None
+    time: str | None = None
 
     @property
     def layout(self) -> Layout:
         """How rows are made of variables with named dimensions."""
-        return layout(self.variables, self.samples, self.features, self.select, self.where)
+        return layout(
+            self.variables, self.samples, self.features, self.select, self.where, self.time
+        )
 
     @property
     def block_bytes(self) -> int | None:
@@ -94,7 +101,9 @@ class ReadingSection(_LayoutKeys):
 def without_layout(values: dict[str, Any]) -> dict[str, Any]:
     """Return settings, as older versions store them, if the layout says nothing."""
     return {
-        name: value for name, value in values.items() if name not in LAYOUT or value is not None
+        name: value
+        for name, value in values.items()
+        if name not in (*LAYOUT, *SEQUENCES) or value is not None
     }
 
 
@@ -106,6 +115,8 @@ class PlaceSection(Section):
     path: str
     array: str = ""
     weights: str | None = None
+    sequences: str | None = None
+    lengths: list[int] | str | None = None
     storage_options: Secrets = Field(default_factory=dict, repr=False)
 
 
@@ -135,6 +146,37 @@ class DataSection(ReadingSection, PlaceSection):
         """Whether `weights` names a variable beside those of the data."""
         return self.weights is not None and not self.layout.trivial and is_name(self.weights)
 
+    @property
+    def in_sequences(self) -> list[str]:
+        """The settings of `SEQUENCES` that say something."""
+        return [name for name in SEQUENCES if getattr(self, name) is not None]
+
+    @model_validator(mode="after")
+    def _sequences_in_one_way(self) -> Self:
+        if len(told := self.in_sequences) > 1:
+            raise ValueError(
+                f"{told[0]} and {told[1]} both say which rows make up a sequence; give only one."
+            )
+        return self
+
+    def identity(self) -> dict[str, Any]:
+        """Return the part that decides the result of a fit."""
+        data = self.model_dump(exclude={"storage_options"})
+        # An absolute path, so that a run is found again from another working directory.
+        data["path"] = str(Location(self.path))
+        if self.weights is not None and not self.names_weights:
+            data["weights"] = str(Location(self.weights))
+        for name in ("sequences", "lengths"):
+            if isinstance(data[name], str):
+                data[name] = str(Location(data[name]))
+        # Left out by default, so that runs of versions without this setting are found again. What
+        # it changes is in the data's fingerprint.
+        if data["decode"] == "cf":
+            del data["decode"]
+        if data["select_rows"] is None:
+            del data["select_rows"]
+        return without_layout(data)
+
 
 class NewDataSection(_LayoutKeys, PlaceSection):
     """This section says which data to label; they are read like the model's own by default."""
@@ -151,6 +193,7 @@ class NewDataSection(_LayoutKeys, PlaceSection):
     features: list[str] | None = None
     select: dict[str, Any] | None = None
     where: list[dict[str, Any]] | None = None
+    time: str | None = None
     select_rows: Rows | None = None
 
     def read_as(self, reading: ReadingSection) -> DataSection:

@@ -10,6 +10,8 @@ from pydantic import (
     BeforeValidator,
     Field,
     GetJsonSchemaHandler,
+    SerializerFunctionWrapHandler,
+    model_serializer,
     model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError
@@ -158,6 +160,12 @@ class ModelSection(Section):
         }
         return schema
 
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Return the section as versions without hidden Markov models store it, if it is none."""
+        values: dict[str, Any] = handler(self)
+        return {key: one for key, one in values.items() if key != "chain" or one is not None}
+
     @model_validator(mode="before")
     @classmethod
     def _options_of_the_dissimilarity(cls, values: Any) -> Any:
@@ -215,7 +223,7 @@ class ModelSection(Section):
         if self.weights_name != "free" or self.weights_options:
             raise ValueError(
                 "a hidden Markov model has no mixture weights; leave weights out, and set "
-                "chain.transition_prior or chain.start_prior for pseudo-counts."
+                "model.chain.transition_prior for pseudo-counts."
             )
         return self
 

@@ -6,6 +6,7 @@ import copy
 import json
 import pickle
 import warnings
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,13 @@ def parameters_of(est: Any, x: Any) -> dict[str, Any]:
         names = ("means", "covariances", "mean_precision", "weight_concentration",
                  "degrees_of_freedom")  # fmt: skip
         return kept | {name: getattr(est, f"{name}_") for name in names}
+    if hasattr(est, "transmat_"):
+        found = kept | {"startprob": est.startprob_, "transmat": est.transmat_}
+        if hasattr(est, "emission_"):
+            return found | {"emission_arrays": est.emission_}
+        names = [name for name in signature(type(est).from_parameters).parameters
+                 if hasattr(est, f"{name}_")]  # fmt: skip
+        return found | {name: getattr(est, f"{name}_") for name in names}
     found = kept | {"weights": est.weights_}
     for name in ("means", "covariances", "probabilities", "rates", "parts"):
         if hasattr(est, f"{name}_") and not (name == "means" and hasattr(est, "parts_")):
@@ -94,10 +102,10 @@ def test_parameters_keep_their_bits(est: Any, x: Any) -> None:
     fitted = clone(est).fit(x)
     given = parameters_of(fitted, x)
     made = type(est).from_parameters(**given)
-    for name in ("cluster_centers", "means", "covariances", "rates"):
+    for name in ("cluster_centers", "means", "covariances", "rates", "lambdas"):
         if name in given and getattr(est, "dissimilarity", None) != "cosine":  # brought to length 1
             np.testing.assert_array_equal(getattr(made, f"{name}_"), given[name], strict=True)
-    for name in ("weights", "probabilities"):
+    for name in ("weights", "probabilities", "startprob", "transmat", "emissionprob"):
         if name in given:
             np.testing.assert_allclose(getattr(made, f"{name}_"), given[name], rtol=1e-15)
 

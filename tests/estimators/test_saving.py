@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from distributed import Client
 from numpy.typing import NDArray
+from sklearn.base import clone
 
 import emdist
 from emdist import GaussianMixture, KMeans, KMedians
@@ -17,6 +18,7 @@ from emdist.errors import CheckpointError, ConfigError, NotFoundError
 from emdist.jobs.job import Job
 from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
+from tests.support.every_estimator import EVERY
 
 Rows = NDArray[np.float64]
 
@@ -55,6 +57,17 @@ def test_a_mixture_comes_back(kind: str, x: Rows, tmp_path: Path) -> None:
     assert np.array_equal(back.predict_proba(x), est.predict_proba(x))
     assert np.array_equal(back.sample(9)[0], est.sample(9)[0])
     assert np.array_equal(back.fit(x).means_, est.means_)
+
+
+@EVERY
+def test_every_estimator_comes_back(est: Any, x: Rows, tmp_path: Path) -> None:
+    fitted = clone(est).fit(x)
+    fitted.save(tmp_path / "m")
+    back = emdist.load(tmp_path / "m")
+    assert type(back) is type(est)
+    assert back.get_params() == fitted.get_params()
+    assert np.array_equal(back.predict(x), fitted.predict(x))
+    assert back.score(x) == fitted.score(x)
 
 
 @pytest.mark.parametrize("cls", [KMeans, KMedians])

@@ -242,4 +242,12 @@ def estimators() -> dict[str, tuple[str, str, dict[str, Any]]]:
         "BinomialMixture-cell": ("BinomialMixture", "pairs", {"n_trials": "cell"}),
         "CategoricalMixture": ("CategoricalMixture", "codes", {"n_categories": 4}),
         "ProductMixture": ("ProductMixture", "mixed", {"groups": GROUPS}),
-    }
+        "GaussianHMM": ("GaussianHMM", "real", {"covariance_type": "full"}),
+        "BernoulliHMM": ("BernoulliHMM", "bits", {}),
+        "CategoricalHMM": ("CategoricalHMM", "codes", {"n_categories": 4}),
+        "PoissonHMM": ("PoissonHMM", "counts", {}),
+        "HiddenMarkovModel": (
+            "HiddenMarkovModel", "mixed",
+            {"emission": "product", "emission_options": {"groups": GROUPS}},
+        ),
+    }  # fmt: skip

@@ -228,8 +228,16 @@ def test_all_that_is_known_by_name_is_kept_next_time() -> None:
     assert {*plugins(STEPS, "step")} == {next(iter([*one] if isinstance(one, dict) else [one]))
                                          for one in prepared}  # fmt: skip
     made = {kind for kind, _, _ in entries.estimators().values()}
-    functions = {"align", "commit_labels", "load", "load_distribution", "open_labels", "rows"}
-    assert made == {*emdist.__all__} - {"Sweep", *functions}
+    functions = {
+        "align",
+        "commit_labels",
+        "export",
+        "load",
+        "load_distribution",
+        "open_labels",
+        "rows",
+    }
+    assert made == {*emdist.__all__} - {"Sweep", "MLflowCallback", *functions}
 
 
 @needs_links

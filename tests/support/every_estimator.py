@@ -9,16 +9,21 @@ import pytest
 
 from emdist import (
     BayesianGaussianMixture,
+    BernoulliHMM,
     BernoulliMixture,
     BinomialMixture,
+    CategoricalHMM,
     CategoricalMixture,
+    GaussianHMM,
     GaussianMixture,
+    HiddenMarkovModel,
     IsotropicMixture,
     KCentroids,
     KMeans,
     KMedians,
     MiniBatchKMeans,
     MultinomialMixture,
+    PoissonHMM,
     PoissonMixture,
     ProductMixture,
     Sweep,
@@ -52,6 +57,13 @@ ESTIMATORS: list[tuple[Any, Any]] = [
     (MultinomialMixture(2, random_state=0), COUNTS),
     (PoissonMixture(2, random_state=0), COUNTS),
     (ProductMixture(2, groups=GROUPS, random_state=0), COUNTS),
+    *((GaussianHMM(2, covariance_type=kind, random_state=0), REAL)
+      for kind in ("full", "tied", "diag", "spherical")),
+    (BernoulliHMM(2, random_state=0), BITS),
+    (CategoricalHMM(2, n_categories=2, random_state=0), BITS),
+    (PoissonHMM(2, random_state=0), COUNTS),
+    (HiddenMarkovModel(2, emission="product", emission_options={"groups": GROUPS}, random_state=0),
+     COUNTS),
 ]  # fmt: skip
 
 SWEEP = (Sweep(KMeans(random_state=0), {"n_clusters": [2, 3, 4]}), REAL)

@@ -81,6 +81,8 @@ class Arrangement:
     taken
         Sample dimensions of which positions are read that do not follow one another. To the other
         attributes, they are the only positions that there are.
+    time
+        The last sample dimension, if rows follow one another along it; otherwise empty.
     """
 
     samples: tuple[str, ...]
@@ -90,6 +92,7 @@ class Arrangement:
     conditions: tuple[Condition, ...] = ()
     scalars: tuple[tuple[str, int], ...] = ()
     taken: tuple[tuple[str, At], ...] = ()
+    time: str = ""
 
     @property
     def variables(self) -> tuple[Variable, ...]:
@@ -119,6 +122,8 @@ class Arrangement:
             unit = common if common <= size else max(sizes)
             # A grid that begins within a chunk is divided from there on.
             found.append(unit if first % unit == 0 or unit < size else size)
+        if self.time:  # A block has whole sequences.
+            found[-1] = self.shape[-1]
         return tuple(found)
 
 
@@ -156,6 +161,8 @@ def arranged(members: Members, layout: Layout) -> Arrangement:
     }
     kept = [dim for dim in sizes if not (dim in picked and picked[dim].scalar)]
     samples, features = _divided(layout, kept, chosen, members)
+    if layout.time:
+        samples = _in_time(samples, layout.time)
     shape, origin, taken = [], [], dict[str, At]()
     for dim in samples:
         at = picked.get(dim, Positions(range(sizes[dim])))
@@ -186,7 +193,17 @@ def arranged(members: Members, layout: Layout) -> Arrangement:
         conditions,
         tuple(gone),
         tuple(taken.items()),
+        layout.time if len(samples) > 1 else "",
     )
+
+
+def _in_time(samples: Sequence[str], time: str) -> list[str]:
+    """Return the sample dimensions with time last, so that rows of a sequence are consecutive."""
+    if time not in samples:
+        raise ConfigError(
+            f"data.time is {time}, which is no sample dimension; they are {', '.join(samples)}."
+        )
+    return [*(dim for dim in samples if dim != time), time]
 
 
 def _increasing(dim: str, picked: Positions) -> At:

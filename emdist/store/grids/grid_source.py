@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from emdist.errors import ConfigError
 from emdist.inputs.names import Names
 from emdist.interfaces import Array, Block, Box, Floats
 from emdist.store.chunks.zarr_thread import apart
@@ -314,6 +315,11 @@ def grid_source(
     )
     row_bytes = plan.width * found.dtype.itemsize
     bounds = boxes_of(plan.samples, plan.shape, plan.units, plan.origin, row_bytes, block_bytes)
+    if plan.time and bounds.steps[-1] < plan.shape[-1]:
+        raise ConfigError(
+            f"A sequence of {plan.shape[-1]} positions of {plan.time} with {plan.width} features "
+            "is larger than a block. Set a larger data.block_size."
+        )
     return replace(found, bounds=replace(bounds, taken=plan.taken))
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from emdist.store.sources import frames as frames
     from emdist.store.sources import lazy_stores as lazy_stores
     from emdist.store.sources import references as references
+    from emdist.store.sources import sequenced as sequenced
     from emdist.store.sources import spooled as spooled
     from emdist.store.sources import stamps as stamps
 else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,10 +10,16 @@ import numpy as np
 
 from emdist.errors import ConfigError
 from emdist.inputs.names import Names, names_of
-from emdist.inputs.sequences import Sequences, check_weights
+from emdist.inputs.sequences import (
+    EqualSequences,
+    Sequences,
+    one_sequence,
+    weights_of_sequences,
+)
 from emdist.interfaces import Block, Source
 from emdist.store.sources.ahead import expect
 from emdist.store.sources.stamps import Stamped
+from emdist.wording import either
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +35,7 @@ class SequencedSource:
     """
 
     source: Source
-    sequences: Sequences
+    sequences: Sequences | EqualSequences
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -51,22 +57,26 @@ class SequencedSource:
         """The names of the features of the source."""
         return names_of(self.source)
 
+    @property
+    def doubt(self) -> str:
+        """Why reading costs more than needed, or ""."""
+        return str(getattr(self.source, "doubt", ""))
+
+    @property
+    def selected_rows(self) -> str | None:
+        """The rows of the stored data that are read, or None for all."""
+        found: str | None = getattr(self.source, "selected_rows", None)
+        return found
+
     def __len__(self) -> int:
         return len(self.source)
 
     def read(self, i: int) -> Block:
         """Return block `i` with its sequences; WeightError if weights differ within one."""
         block = self.source.read(i)
-        if block.box is not None:
-            raise ConfigError(
-                "Rows on a grid have no order in time yet: a hidden Markov model needs rows that "
-                "lie one after another. Write the rows of each sequence to an array (rows, "
-                "features), and pass lengths."
-            )
         pieces = self.sequences.within(block.start, block.start + len(block.x))
-        if block.weight is not None:
-            check_weights(block.weight, pieces.starts)
-        return replace(block, pieces=pieces)
+        weight = weights_of_sequences(block.weight, block.mask, pieces, len(block.x))
+        return replace(block, pieces=pieces, weight=weight)
 
     def expect(self, i: int) -> None:
         """Let the source read block `i` ahead, if it can."""
@@ -86,9 +96,54 @@ class SequencedSource:
         return self.source.stamps() if isinstance(self.source, Stamped) else {}
 
 
-def sequences_in(source: Any) -> Sequences | None:
+def sequenced(source: Source, told: Callable[[int], Sequences] | None = None) -> SequencedSource:
+    """Return `source` with the sequences of its rows.
+
+    Parameters
+    ----------
+    source
+        The rows.
+    told
+        Returns the sequences, given the number of rows. None stands for the sequences of the rows
+        themselves, if they are on a grid with a time dimension, or else for one of all rows.
+
+    Raises
+    ------
+    ConfigError
+        If rows on a grid have several dimensions, none of which is time.
+    """
+    plan = getattr(unwrapped(source), "plan", None)
+    rows = source.shape[0]
+    if plan is not None and plan.time:
+        if told is not None:
+            raise ConfigError(
+                f"data.time is {plan.time}, and lengths or ids of sequences are given too. Give "
+                "only one of them."
+            )
+        return SequencedSource(source, EqualSequences(plan.shape[-1], rows))
+    if plan is not None and len(plan.samples) > 1:
+        raise ConfigError(
+            f"Rows have the dimensions {', '.join(plan.samples)}, and a hidden Markov model needs "
+            "to know along which of them they follow one another. "
+            + either(
+                f"Pass emdist.rows(X, ..., time={plan.samples[0]!r}).",
+                f"Set data.time, such as to {plan.samples[0]}.",
+                f"Pass --time, as in --time {plan.samples[0]}.",
+            )
+        )
+    return SequencedSource(source, one_sequence(rows) if told is None else told(rows))
+
+
+def unwrapped(source: Any) -> Any:
+    """Return the source that is read, below all that wrap it."""
+    while (inner := getattr(source, "source", None)) is not None:
+        source = inner
+    return source
+
+
+def sequences_in(source: Any) -> Sequences | EqualSequences | None:
     """Return the sequences of the rows of a source, also of one that wraps another."""
-    found: Sequences | None = getattr(source, "sequences", None)
+    found: Sequences | EqualSequences | None = getattr(source, "sequences", None)
     if found is not None:
         return found
     inner = getattr(source, "source", None)
