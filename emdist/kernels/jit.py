@@ -13,6 +13,8 @@ from typing import Any, ParamSpec, TypeVar, cast
 import numba
 from numba.core import event
 
+from emdist.kernels.storage import stored_in, temporary
+
 A = ParamSpec("A")
 R = TypeVar("R")
 
@@ -73,7 +75,14 @@ event.register("numba:compile", Notice())
 
 
 def _compiled(function: Callable[A, R], **options: Any) -> Callable[A, R]:
-    dispatcher = numba.njit(nogil=True, cache=True, no_cfunc_wrapper=True, **options)(function)
+    decorate = numba.njit(nogil=True, cache=True, no_cfunc_wrapper=True, **options)
+    try:
+        dispatcher = decorate(function)
+    except RuntimeError as error:
+        if "no locator available" not in str(error):
+            raise
+        with stored_in(temporary()):
+            dispatcher = decorate(function)
     # Numba checks only the file of the function itself. Without this stamp it would go on using
     # compiled code of functions that are called in it, even after they have changed. Times of
     # files would differ between machines, which could not share compiled code.

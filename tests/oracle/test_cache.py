@@ -21,14 +21,41 @@ print(sum(_block.stats.cache_hits.values()), sum(_block.stats.cache_misses.value
 """
 
 
-def run(package: Path) -> list[int]:
+#: As in a container with a read-only file system and a temporary folder.
+READ_ONLY = """
+from numba.core import caching
+ensure = caching._CacheLocator.ensure_cache_path
+def refuse(self):
+    if "emdist-kernels-" not in self.get_cache_path():
+        raise OSError("read-only file system")
+    ensure(self)
+caching._CacheLocator.ensure_cache_path = refuse
+"""
+
+
+def run(package: Path, before: str = "", **more: str) -> list[int]:
     environ = {**os.environ, "PYTHONPATH": str(package.parent)}
     environ.pop("NUMBA_CACHE_DIR", None)
+    environ |= more
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
+        [sys.executable, "-c", before + PROGRAM],
         env=environ, cwd=package.parent, capture_output=True, text=True, check=True, timeout=280,
     )  # fmt: skip
     return [int(number) for number in done.stdout.split()]
+
+
+@pytest.mark.long
+def test_a_read_only_file_system(tmp_path: Path) -> None:
+    """What is compiled there is used, and what is not is compiled for this process."""
+    package = Path(emdist.__file__).parent
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    places = {"NUMBA_CACHE_DIR": str(tmp_path / "compiled"), "TMPDIR": str(temporary)}
+    assert run(package, **places) == [0, 1]
+    assert run(package, READ_ONLY, **places) == [1, 0]
+    places["NUMBA_CACHE_DIR"] = str(tmp_path / "empty")
+    assert sum(run(package, READ_ONLY, **places)) == 1
+    assert not list(temporary.iterdir())
 
 
 @pytest.mark.long
