@@ -16,6 +16,7 @@ from distributed.deploy import SpecCluster
 from emdist.engines.clusters.address import ready
 from emdist.engines.clusters.permitted import TRUST, ClusterClass, code_in, known, trusted
 from emdist.engines.clusters.workers import jobs, overheard, reason, request, watched
+from emdist.engines.dask.departing import end_with
 from emdist.engines.dask.quiet import closing_quietly
 from emdist.engines.dask.tls import Tls
 from emdist.errors import ConfigError, EmdistError, SchedulerError
@@ -111,6 +112,7 @@ class ByClass:
                 client = stack.enter_context(Client(cluster, **{**self.client_kwargs, **secured}))
             except Exception as error:  # queues, clouds and Kubernetes have errors of their own
                 raise self._failed("did not start", error, lines) from error
+            end_with(client)
             self._request(cluster)
             ready(client, self.wait_for_workers, self.timeout, lambda: jobs(cluster))
             with watched(client, cluster, self._size(cluster)):
