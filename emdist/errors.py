@@ -163,6 +163,10 @@ class StorageError(EmdistError, OSError):
     exit_code = 5
 
 
+class AccessDeniedError(StorageError):
+    """An object store denies access: credentials are wrong, not permitted, or have expired."""
+
+
 class RenamedWarning(FutureWarning):
     """A setting was given by its former name. The value still counts."""
 

@@ -14,9 +14,10 @@ from emdist.flows.assets import stage
 from emdist.flows.command import run_command
 from emdist.flows.ending import ended
 from emdist.flows.naming import run_name
-from emdist.flows.stages import completed, persistently, told
+from emdist.flows.stages import completed, persistently, renewing, told
 from emdist.flows.telling import Teller, say
 from emdist.flows.templates import occasion
+from emdist.flows.workarounds.private import Options, joined
 from emdist.jobs.daily import Daily
 from emdist.report.summary import Summary, page_of_labelling
 from emdist.settings.config import Config
@@ -66,7 +67,10 @@ def _daily(asked: DailyConfig, settings: Sequence[str]) -> dict[str, Any]:
             )
             return done
 
-        found = Daily(config, occasion().scheduled, tell).tick(fit, label)
+        def tick(options: Options) -> dict[str, Any]:
+            return Daily(joined(config, options), occasion().scheduled, tell).tick(fit, label)
+
+        found = renewing(tick, tell)
         new = "nothing was due" if found["already_done"] else f"{found['new_rows']:,} new rows"
         say(logging.INFO, f"published number {found['number']} in {config.daily.folder}: {new}")
     return found

@@ -15,9 +15,10 @@ from emdist.flows.command import run_command
 from emdist.flows.ending import ended
 from emdist.flows.naming import run_name, title
 from emdist.flows.script import current
+from emdist.flows.stages import renewing
 from emdist.flows.telling import say, teller
 from emdist.flows.templates import SET
-from emdist.flows.workarounds.private import check_public, storage_options
+from emdist.flows.workarounds.private import Options, check_public
 from emdist.ingest import ingest
 from emdist.settings.config import IngestSection, make_section
 from emdist.settings.file import overridden
@@ -59,28 +60,33 @@ def _ingest(asked: Ingest, settings: Sequence[str]) -> dict[str, Any]:
     values = overridden(asked.model_dump(exclude_unset=True), settings, SET)
     config = make_section(Ingest, values, "the configuration")
     check_public(config)
-    target = Location(config.target, storage_options().get("data", {}))
     outcome = current()
     outcome.advice = "Nothing was written to the target. Start the same command again."
     with outcome.working(), teller(str(flow_run.id), title(config)) as tell:
         tell.tagged(["emdist"])
 
-        @task(name="ingest", cache_policy=NO_CACHE, persist_result=False)
-        def work() -> dict[str, Any]:
-            tell(Began("ingest", f"{config.source} to {target}"))
-            found = ingest(
-                config.source,
-                target,
-                columns=config.columns,
-                weight_column=config.weight_column,
-                dtype=config.dtype,
-                rows_per_chunk=config.rows_per_chunk,
-                overwrite=config.overwrite,
-                done=lambda rows, total: tell(Progress("rows", rows, total)),
-            )
-            return found.to_dict()
+        def work(options: Options) -> dict[str, Any]:
+            target = Location(config.target, options.get("data", {}))
 
-        summary = work()
+            # Prefect must not see the options, so they are no parameter of the task.
+            @task(name="ingest", cache_policy=NO_CACHE, persist_result=False)
+            def written() -> dict[str, Any]:
+                tell(Began("ingest", f"{config.source} to {target}"))
+                found = ingest(
+                    config.source,
+                    target,
+                    columns=config.columns,
+                    weight_column=config.weight_column,
+                    dtype=config.dtype,
+                    rows_per_chunk=config.rows_per_chunk,
+                    overwrite=config.overwrite,
+                    done=lambda rows, total: tell(Progress("rows", rows, total)),
+                )
+                return found.to_dict()
+
+            return written()
+
+        summary = renewing(work, tell)
     say(
         logging.INFO,
         f"ingested {summary['rows']:,} rows x {summary['features']} to {summary['target']}",

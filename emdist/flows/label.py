@@ -16,9 +16,10 @@ from emdist.flows.command import run_command
 from emdist.flows.ending import check_late, ended
 from emdist.flows.naming import run_name, title
 from emdist.flows.script import current
+from emdist.flows.stages import renewing
 from emdist.flows.telling import say, teller
 from emdist.flows.templates import SET, current_run, with_values
-from emdist.flows.workarounds.private import check_public, joined, storage_options
+from emdist.flows.workarounds.private import Options, check_public, joined
 from emdist.inputs.durations import duration_text
 from emdist.jobs.label import label_data
 from emdist.parameters.choices import OutputName
@@ -69,30 +70,26 @@ def _label(asked: Labelling, settings: Sequence[str]) -> dict[str, Any]:
     check_public(changed)
     check_late(current_run(), changed.skip_late)
     config = make_section(Labelling, with_values(values), "the configuration")
-    options = storage_options()
-    whole = joined(config, options)
-    model = Location(whole.model, options.get("model", {}))
-    out = Location(whole.out, options.get("labels", {}))
     outcome = current()
     outcome.advice = "Start the same command again to continue where it stopped."
 
     with outcome.working(), teller(str(flow_run.id), title(config)) as tell:
         tell.tagged(["emdist"])
 
-        def label() -> dict[str, Any]:
-            return label_data(
-                model,
-                whole.data,
-                out,
-                whole.cluster,
-                whole.outputs,
-                whole.overwrite,
-                tell,
-                whole.components,
-                whole.append,
-            )
+        def work(options: Options) -> dict[str, Any]:
+            whole = joined(config, options)
+            model = Location(whole.model, options.get("model", {}))
+            out = Location(whole.out, options.get("labels", {}))
 
-        summary = stage(label, out, "labels", (model, Location(whole.data.path)))()
+            def label() -> dict[str, Any]:
+                return label_data(
+                    model, whole.data, out, whole.cluster, whole.outputs, whole.overwrite, tell,
+                    whole.components, whole.append,
+                )  # fmt: skip
+
+            return stage(label, out, "labels", (model, Location(whole.data.path)))()
+
+        summary = renewing(work, tell)
         tell.finished(page_of_labelling(summary).to_markdown(), _components(summary))
     say(logging.INFO, f"labelled {summary['rows']:,} rows in {summary['labels']}")
     return summary

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from prefect.runtime import flow_run
 
 from emdist.composition.make import run_location
-from emdist.errors import EngineError
+from emdist.errors import AccessDeniedError, EngineError
 from emdist.fit.events import Warned
 from emdist.flows.assets import stage
 from emdist.flows.ending import check_late
@@ -18,7 +18,7 @@ from emdist.flows.naming import title
 from emdist.flows.script import current
 from emdist.flows.telling import Teller, say, teller
 from emdist.flows.templates import SET, current_run, with_values
-from emdist.flows.workarounds.private import check_public, joined, storage_options
+from emdist.flows.workarounds.private import Options, check_public, joined, storage_options
 from emdist.jobs.job import Job
 from emdist.jobs.run import open_job
 from emdist.settings.config import Config
@@ -26,6 +26,7 @@ from emdist.settings.file import overridden
 from emdist.store.places.location import Location
 
 C = TypeVar("C", bound=Config)
+T = TypeVar("T")
 
 #: A function that publishes the summary of a job as artifacts.
 Publish = Callable[[Any, Teller], None]
@@ -43,7 +44,11 @@ def perform(
     advice = f"To continue, start it again with the same configuration and --key {key}"
     with told(config, key, advice) as tell:
         say(logging.INFO, f"run folder {run_location(config, key)}; to resume it, use --key {key}")
-        return persistently(config, key, publish, tell)
+
+        def work(options: Options) -> tuple[dict[str, Any], bool]:
+            return persistently(joined(config, options), key, publish, tell)
+
+        return renewing(work, tell)
 
 
 def completed(asked: C, settings: Sequence[str], make: Callable[..., C]) -> C:
@@ -82,6 +87,24 @@ def _patient(config: C) -> C:
     if config.run.if_running != "skip" or int(flow_run.run_count) < 2:
         return config
     return config.model_copy(update={"run": config.run.model_copy(update={"if_running": "wait"})})
+
+
+def renewing(work: Callable[[Options], T], tell: Teller) -> T:
+    """Return the result of `work`, which gets the storage options of this environment.
+
+    If a store denies access and there are other options now, because credentials have expired and
+    were renewed, do the work again with these. It continues from what it has stored.
+    """
+    options = storage_options()
+    while True:
+        try:
+            return work(options)
+        except AccessDeniedError as error:
+            renewed = storage_options()
+            if renewed == options:
+                raise
+            options = renewed
+            tell(Warned(f"{error} There are new storage options now: it continues with these."))
 
 
 def persistently(

@@ -7,9 +7,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from emdist.errors import EmdistError, NotFoundError, StorageError
+from emdist.errors import AccessDeniedError, EmdistError, NotFoundError, StorageError
 from emdist.inputs.quoting import without_credentials
+from emdist.wording import either
 
+#: How to go on after an error. A run continues from its last checkpoint.
+AGAIN = either("try again", "start the same run again")
 _SPACE = "Free some space and start again; no existing data is lost"
 _FOLDER = "Part of this path is a file, or a folder is in place of a file; choose another path"
 
@@ -66,7 +69,7 @@ def object_told(action: str, where: object) -> Iterator[None]:
     """Turn an obstore error inside into a StorageError, or NotFoundError if nothing is there."""
     import obstore.exceptions as fault
 
-    refused = (fault.PermissionDeniedError, fault.UnauthenticatedError)
+    refused = _refusals()
     try:
         yield
     except (EmdistError, FileExistsError):
@@ -78,15 +81,32 @@ def object_told(action: str, where: object) -> Iterator[None]:
             f"cannot {action} {where}: {first_line(error)}. Check that the bucket exists."
         ) from None
     except refused as error:
-        raise StorageError(
-            f"cannot {action} {where}: access denied ({first_line(error)}). Check the "
-            "credentials and their permissions."
-        ) from None
+        raise AccessDeniedError(f"cannot {action} {where}: {access_denied(error, AGAIN)}") from None
     except (fault.BaseError, OSError, NotImplementedError) as error:
         raise StorageError(
             f"cannot {action} {where}: {first_line(error)}. Check that the bucket exists and the "
             "store can be reached, and start again; no existing data is lost."
         ) from None
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    import obstore.exceptions as fault
+
+    return fault.PermissionDeniedError, fault.UnauthenticatedError
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Return whether an object store denied access."""
+    # obstore may not be installed. If it is not imported, the error cannot be its own.
+    return type(error).__module__.startswith("obstore") and isinstance(error, _refusals())
+
+
+def access_denied(error: Exception, again: str) -> str:
+    """Return what happened and what to do, where `again` says how to go on afterwards."""
+    return (
+        f"access denied ({first_line(error)}). Check the credentials and their permissions. If "
+        f"they have expired, renew them and {again}."
+    )
 
 
 def first_line(error: Exception) -> str:

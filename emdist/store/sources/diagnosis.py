@@ -11,21 +11,24 @@ from typing import Any, TypeAlias
 
 import zarr
 
-from emdist.errors import CorruptChunkError, DataError, MissingChunksError, StorageError
+from emdist.errors import (
+    AccessDeniedError,
+    CorruptChunkError,
+    DataError,
+    MissingChunksError,
+    StorageError,
+)
 from emdist.interfaces import Array
 from emdist.runtime.defects import is_defect
 from emdist.store.chunks.controls import open_sound_arrays, read_sound_chunk
 from emdist.store.chunks.layout import object_key, unit_shape
-from emdist.store.places.faults import first_line
+from emdist.store.places.faults import AGAIN, access_denied, first_line, is_refusal
 from emdist.store.sources.chunk_files import Torn
 from emdist.store.sources.references import ArrayRef, is_access_failure, shown_cause
 from emdist.store.sources.strict_stores import AbsentChunk
-from emdist.wording import either
 
 #: A part of an array, one slice for each dimension.
 Region: TypeAlias = tuple[slice, ...]
-
-_AGAIN = either("try again", "start the same run again")
 
 
 @dataclass(frozen=True)
@@ -65,10 +68,12 @@ def diagnosed(asked: Request, error: Exception) -> Exception:
     """
     ref, region = asked.ref, asked.region
     what = f"{asked.named(region)} (block {asked.block}) of {ref}"
+    if is_refusal(error):
+        return AccessDeniedError(f"Reading {what} failed: {access_denied(error, AGAIN)}")
     if is_access_failure(error):
         return StorageError(
             f"Reading {what} failed: {type(error).__name__}: {first_line(error)}. Check the path, "
-            f"the permissions and the network, then {_AGAIN}."
+            f"the permissions and the network, then {AGAIN}."
         )
     try:
         array = ref.reader()
@@ -77,7 +82,7 @@ def diagnosed(asked: Request, error: Exception) -> Exception:
             return inner
         return StorageError(
             f"{ref} can no longer be opened: {first_line(inner)}. Check that its disk is mounted "
-            f"and that the path exists on every machine, then {_AGAIN}."
+            f"and that the path exists on every machine, then {AGAIN}."
         )
     control = partial(read_sound_chunk, array)
     if not isinstance(error, AbsentChunk) and is_defect(error, control):
@@ -103,7 +108,7 @@ def diagnosed(asked: Request, error: Exception) -> Exception:
             return _corrupt(ref, key, where, f"{type(inner).__name__}: {first_line(inner)}")
     return StorageError(
         f"Reading {what} failed once and succeeded when repeated ({type(error).__name__}: "
-        f"{first_line(error)}). To continue, {_AGAIN}. If the error comes back, check the memory "
+        f"{first_line(error)}). To continue, {AGAIN}. If the error comes back, check the memory "
         "and the disk of this machine."
     )
 
@@ -196,11 +201,11 @@ def _vanished(ref: ArrayRef, key: str, rows: str) -> Exception:
             return error
         return StorageError(
             f"{ref} is no longer there ({type(error).__name__}). Check that its disk is mounted "
-            f"and that the path exists on every machine, then {_AGAIN}."
+            f"and that the path exists on every machine, then {AGAIN}."
         )
     return MissingChunksError(
         f"Chunk {key!r} of {ref} ({rows}) has been deleted since the data was checked. Write it "
-        f"again from the original data, then {_AGAIN}."
+        f"again from the original data, then {AGAIN}."
     )
 
 

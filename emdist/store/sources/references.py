@@ -14,6 +14,7 @@ from zarr.abc.store import Store
 from zarr.storage import LocalStore, MemoryStore, ZipStore
 
 from emdist.errors import (
+    AccessDeniedError,
     DataError,
     DtypeError,
     EmdistError,
@@ -26,7 +27,7 @@ from emdist.runtime.defects import is_defect
 from emdist.store.chunks.bounded import bounded, most_stored
 from emdist.store.chunks.controls import open_sound_arrays
 from emdist.store.chunks.layout import metadata_digest
-from emdist.store.places.faults import first_line
+from emdist.store.places.faults import AGAIN, access_denied, first_line, is_refusal
 from emdist.store.places.files_local import kind_of
 from emdist.store.places.location import Location, open_zarr_store
 from emdist.store.places.store_objects import StoreObject
@@ -217,6 +218,10 @@ def open_checked(ref: ArrayRef) -> zarr.Array[Any]:
         if is_defect(error, open_sound_arrays):
             raise
         cause = shown_cause(ref, error)
+        if is_refusal(error):
+            raise AccessDeniedError(
+                f"{ref} cannot be opened: {access_denied(error, AGAIN)}"
+            ) from cause
         if is_access_failure(error) and not isinstance(error, _ABSENT):
             raise StorageError(
                 f"{ref} cannot be opened: {first_line(error)}. Check the path and its permissions."
