@@ -32,7 +32,9 @@ def worker(
     ] = 60.0,
     name: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Name of the worker. (default: Prefect makes one up)"),
+        typer.Option(
+            metavar="NAME", help="Name of the worker. (default: those of machine and process)"
+        ),
     ] = None,
 ) -> None:
     """Run the flow runs of a work pool, as a Prefect worker that ends gently.

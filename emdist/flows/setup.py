@@ -32,6 +32,7 @@ PATIENCE = 3.5
 _RUN = "prefect.flow-run."
 _ENDS = ("Completed", "Skipped", "Failed", "Cancelled", "Crashed", "TimedOut")
 _BEFORE = ("Scheduled", "Late", "AwaitingRetry", "AwaitingConcurrencySlot")
+_PAUSED = ("Paused", "Suspended")
 _SHARED = "emdist: silent runs have crashed"
 #: The subject and the text of a notification.
 _SUBJECT = "emdist: {{ flow_run.name }} is {{ flow_run.state.name }}"
@@ -86,7 +87,8 @@ def _silent(care: Care) -> Automation:
     return _automation(
         _SHARED,
         "The process, its pod or its machine is gone, or cannot reach the server.",
-        _absent(None, ["heartbeat"], ["heartbeat", *_ENDS], silence),
+        # A flow run that was told to end, and is scheduled again, need not be heard of.
+        _absent(None, ["heartbeat"], ["heartbeat", *_BEFORE, *_PAUSED, *_ENDS], silence),
         [_crashed(f"No heartbeat for {silence:g} s: its process, pod or machine is gone.")],
     )
 

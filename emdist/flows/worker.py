@@ -7,8 +7,9 @@ Prefect schedules them again, for another worker or for the next start of this o
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
-from typing import Any
 
 import anyio
 from prefect import get_client
@@ -36,7 +37,7 @@ def run(pool: str, limit: int | None, grace: float, name: str | None) -> int:
     grace
         Seconds that flow runs have to save when the worker ends.
     name
-        The name of the worker. By default Prefect makes one up.
+        The name of the worker. By default it has the names of the machine and of the process.
     """
     needed_api("A worker")
     _check_pool(pool)
@@ -44,8 +45,8 @@ def run(pool: str, limit: int | None, grace: float, name: str | None) -> int:
 
 
 async def _work(pool: str, limit: int | None, grace: float, name: str | None) -> int:
-    options: dict[str, Any] = {} if name is None else {"name": name}
-    ended = await DrainingWorker(pool, limit, **options).run_until_told(grace)
+    own = name or f"emdist {socket.gethostname()} {os.getpid()}"
+    ended = await DrainingWorker(pool, limit, own).run_until_told(grace)
     if ended.killed:
         say(
             f"emdist: warning: {ended.killed} flow runs did not end within {grace:g} s and were "

@@ -26,6 +26,7 @@ from prefect.workers.process import (
     ProcessWorkerResult,
 )
 
+from emdist.flows.workarounds.leading import lead
 from emdist.report.lines import say
 
 #: What runs a flow run, and what it does when it is told to end.
@@ -62,10 +63,10 @@ class DrainingWorker(ProcessWorker):
 
     job_configuration = _Job
 
-    def __init__(self, pool: str, limit: int | None, **options: Any) -> None:
+    def __init__(self, pool: str, limit: int | None, name: str) -> None:
         # The limiter counts flow runs from the moment at which they are taken.
         most = cast(int, math.inf) if limit is None else limit
-        super().__init__(pool, limit=most, create_pool_if_not_found=False, **options)
+        super().__init__(pool, name=name, limit=most, create_pool_if_not_found=False)
         self._pids: set[int] = set()
         self._told: set[int] = set()
         self._ending = False
@@ -76,7 +77,12 @@ class DrainingWorker(ProcessWorker):
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
         """Take flow runs that are due, unless the worker is to end."""
-        return [] if self._ending else await super().get_and_submit_flow_runs()
+        if self._ending:
+            return []
+        taken = await super().get_and_submit_flow_runs()
+        for flow_run in taken:
+            await lead(self.client, flow_run)
+        return taken
 
     async def run(
         self,
@@ -90,6 +96,7 @@ class DrainingWorker(ProcessWorker):
             return await super().run(flow_run, configuration, cast(Any, status))
         finally:
             self._pids.discard(status.pid)
+            await lead(self.client, flow_run)
 
     async def run_until_told(self, grace: float) -> Drained:
         """Work until SIGTERM or SIGINT; then let flow runs save for up to `grace` seconds."""
