@@ -189,6 +189,10 @@ class WorkersError(EngineError):
     """There are no workers, or they keep dying, or they make no progress."""
 
 
+class TooSmallError(WorkersError):
+    """A worker has less memory than the blocks and the model need."""
+
+
 class WorkerPackageError(EngineError):
     """Workers lack a package, or have a different version of it from the driver's."""
 

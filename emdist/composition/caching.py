@@ -115,6 +115,21 @@ def _kept(
     return _with(source, keep, Ahead(owner, found.ahead), engine)
 
 
+def kept_bytes(section: ClusterSection, source: Source, engine: Engine, needed: int = 0) -> int:
+    """Return how many bytes of blocks all processes together would keep between passes."""
+    read = unprepared(source)
+    if (
+        not isinstance(read, Buffered)
+        or (found := _shares(section, source, engine, needed)) is None
+    ):
+        return 0
+    if read.is_mapped or found.kept < largest_block(source):
+        return 0
+    client = getattr(engine, "client", None)
+    workers = 1 if client is None else len(client.scheduler_info(n_workers=-1)["workers"])
+    return found.kept * workers
+
+
 def ahead_source(source: Source, engine: Engine, section: ClusterSection | None = None) -> Source:
     """Return `source` with read-ahead, for a single pass, which needs no cache."""
     if not isinstance(source, Buffered):

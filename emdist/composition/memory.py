@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from emdist.composition.footprint import Footprint, footprint
 from emdist.composition.recipe import Recipe
@@ -113,15 +114,53 @@ def checked_memory(
     ConfigError
         If this process cannot hold the parameters and sums.
     """
-    threads = engine.at_work(len(source)) if isinstance(engine, LocalEngine) else 0
     labels = _labels_bytes(source, max(one.k for one in recipes), outputs)
-    # A block in progress counts AT_WORST times, and what is made of it counts once.
-    block = largest_block(source) + int(labels / AT_WORST)
-    budget = MemoryBudget(memory, threads, block)
+    budget = _budget(source, engine, memory, labels)
     here, found = check_fit(recipes, source, budget), [footprint(one, source) for one in recipes]
     # Bounds of rows are left out: each worker keeps those of its own blocks alone, by default at
     # most 64 MiB in all workers together, and Dask pauses workers well below their limit.
     return Needs(here, lambda count: max(one.computing(count) for one in found) + count * labels)
+
+
+def memory_needs(
+    recipes: Sequence[Recipe],
+    source: Source,
+    engine: Engine | None,
+    memory: int | None = None,
+    outputs: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Return what `checked_memory` finds, and what is wrong with it, instead of an error.
+
+    Returns
+    -------
+    dict
+        ``driver`` with ``needed`` and ``free`` in bytes; ``of_worker`` as in `Needs`; ``block``,
+        the bytes of the largest block; ``error``, what `checked_memory` raises, or None.
+    """
+    labels = _labels_bytes(source, max(one.k for one in recipes), outputs)
+    budget = _budget(source, engine, memory, labels)
+    found = [footprint(one, source) for one in recipes]
+    error = None
+    try:
+        checked_memory(recipes, source, engine, memory, outputs)
+    except ConfigError as raised:
+        error = raised
+    return {
+        "driver": {
+            "needed": budget.needed(found, recipes[0].fit.n_init, len(source)),
+            "free": max(0, budget.free),
+        },
+        "of_worker": lambda count: max(one.computing(count) for one in found) + count * labels,
+        "block": largest_block(source),
+        "error": error,
+    }
+
+
+def _budget(source: Source, engine: Engine | None, memory: int | None, labels: int) -> MemoryBudget:
+    """Return the budget of this process, where labels of a block take `labels` bytes more."""
+    threads = engine.at_work(len(source)) if isinstance(engine, LocalEngine) else 0
+    # A block in progress counts AT_WORST times, and what is made of it counts once.
+    return MemoryBudget(memory, threads, largest_block(source) + int(labels / AT_WORST))
 
 
 def _labels_bytes(source: Source, n_columns: int, outputs: Sequence[str]) -> int:

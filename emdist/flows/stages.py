@@ -21,6 +21,7 @@ from emdist.flows.templates import SET, current_run, with_values
 from emdist.flows.workarounds.private import Options, check_public, joined, storage_options
 from emdist.jobs.job import Job
 from emdist.jobs.run import open_job
+from emdist.report.forecast import page_of_forecast
 from emdist.settings.config import Config
 from emdist.settings.file import overridden
 from emdist.store.places.location import Location
@@ -150,8 +151,15 @@ def _stages(job: Job[Any, Any], publish: Publish, tell: Teller) -> dict[str, Any
         held_back["summary"] = summary.to_dict()  # Too large to return: a part per component.
         return {"run": held_back["summary"]["run"]}
 
+    def plan() -> dict[str, Any]:
+        found = job.foresee()
+        tell.planned(page_of_forecast(found).to_markdown())
+        return {"seconds": found["seconds"]}
+
     data = Location(job.config.data.path)
     model = job.run.folder.location.child("final")
+    if job.is_foreseeable(auto=True):
+        stage(plan)()
     stage(survey)()
     part = stage(segment)
     while not part()["finished"]:

@@ -151,6 +151,14 @@ class Teller:
 
         self._poster.post("tags", tag)
 
+    def planned(self, markdown: str) -> None:
+        """Publish how long the run is expected to take."""
+        page = f"# {self.title}: plan\n\n{markdown}{_link_to_run()}"
+        about = f"{self.title}: what the run needs, and how long it may take"
+        self._poster.post(
+            "plan", lambda: create_markdown_artifact(page, f"{self.slug}-plan", about)
+        )
+
     def finished(self, markdown: str, components: list[dict[str, Any]]) -> None:
         """Publish the summary as a page and the components as a table."""
         table = sorted(components, key=lambda row: -float(row["labelled"]))

@@ -70,6 +70,7 @@ class FitJob(Job[Config, Summary]):
     def summary(self, labelled: Any) -> Summary:
         model, fitted = self.plan.model, self.fitted
         moved = model.translate(fitted.params, fitted.spread.origin)
+        more = {"drift": self._drift, "planned": self.planned()}
         return summarise(
             str(self.run.folder.location),
             str(Location(self.config.data.path)),
@@ -85,6 +86,6 @@ class FitJob(Job[Config, Summary]):
             versions(),
             self.doubts,
             self.config.data.weights is not None,
-            self._drift,
             self.recipes[0].chosen_schedule(self.plan.source),
+            {name: value for name, value in more.items() if value is not None},
         )

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
+from emdist.composition.forecast import compared
 from emdist.composition.recipe import Recipe
 from emdist.fit.events import Began, Listener, Warned
 from emdist.fit.fitted import Fitted
@@ -19,7 +21,7 @@ from emdist.fit.plan import Plan
 from emdist.fit.run import Run
 from emdist.fit.together.sweep import SweepState
 from emdist.inputs.names import naming
-from emdist.interfaces import Source
+from emdist.interfaces import FORMAT_VERSION, Source
 from emdist.jobs.finished import SUMMARY, sealed
 from emdist.jobs.label_target import coordinates_to_store
 from emdist.jobs.records import save_fitted
@@ -30,6 +32,11 @@ from emdist.settings.config import Config
 from emdist.store.labels.creation import label_writer
 from emdist.store.labels.writer import LabelWriter
 from emdist.store.places.location import Location
+from emdist.store.runs.run_folder import PLAN
+from emdist.store.runs.sealed import document
+
+#: Bytes of decoded data from which ``run.plan: auto`` makes a trial.
+_LARGE = 1 << 30
 
 
 class Told(Protocol):
@@ -104,6 +111,9 @@ class Job(ABC, Generic[C, T]):
         self.reference = reference
         self.seconds: dict[str, float] = {}
         self._listen = listen
+        #: Predicts what the run needs; set by `open_job`.
+        self.forecast: Callable[[], dict[str, Any]] | None = None
+        self._foreseen: dict[str, Any] | None = None
 
     @staticmethod
     @abstractmethod
@@ -154,6 +164,42 @@ class Job(ABC, Generic[C, T]):
         finally:
             spent = time.monotonic() - began
             self.seconds[name] = self.seconds.get(name, 0.0) + spent
+
+    def is_foreseeable(self, auto: bool = False) -> bool:
+        """Return whether a trial is asked for, and the run has not begun.
+
+        `auto` says that ``run.plan: auto`` asks for it, if the data are not small.
+        """
+        wanted, (rows, features) = self.config.run.plan, self.source.shape
+        large = rows * features * self.source.dtype.itemsize >= _LARGE
+        asked = wanted == "always" or (wanted == "auto" and auto and large)
+        return asked and self.forecast is not None and self.run.folder.load("survey") is None
+
+    def foresee(self) -> dict[str, Any]:
+        """Predict how long the run takes, by a trial, and store it with the run."""
+        assert self.forecast is not None
+        with self._stage("plan"):
+            found = self.forecast()
+        if found["problem"]:
+            self._listen(Warned(f"The trial of run.plan failed. {found['problem']}"))
+        folder = self.run.folder
+        folder.check_owner(self.run.epoch)
+        folder.folder.write(PLAN, document({"format": FORMAT_VERSION, **found}))
+        self._foreseen = found
+        return found
+
+    def planned(self) -> dict[str, Any] | None:
+        """Return what was predicted and what it took; None unless this process did all of it."""
+        if self._foreseen is None or self._foreseen["seconds"] is None:
+            return None
+        # Restarts and models iterate side by side.
+        each = Counter(
+            (index, record.restart)
+            for index, state in enumerate(self.run.state().fits)
+            for record in state.history
+        )
+        iterations = max(each.values(), default=0)
+        return compared(self._foreseen, self.seconds, iterations)
 
     def survey(self) -> int:
         """Make the survey pass, and return the number of rows that are not left out."""
@@ -219,6 +265,8 @@ class Job(ABC, Generic[C, T]):
 
     def complete(self) -> T:
         """Do all stages in order, as the commands do, and return the summary."""
+        if self.is_foreseeable():
+            self.foresee()
         self.survey()
         while not self.segment().finished:
             pass

@@ -28,6 +28,7 @@ from emdist.interfaces import Source
 from emdist.jobs.extend import check_extending, former_identities
 from emdist.jobs.finished import finished_summary, identity_of
 from emdist.jobs.fit import FitJob
+from emdist.jobs.forecast import forecast_on
 from emdist.jobs.job import Job
 from emdist.jobs.label_target import check_grid, check_labels, labels_location, labels_stand
 from emdist.jobs.origin import RECORD, Origin, accepted, find_origin
@@ -159,7 +160,11 @@ def _opened(
             with owned:
                 if origin is not None:
                     origin.keep(run.folder)
-                yield kind(config, recipes, kept, run, target, identity, listen, replaces, begun[1])
+                job = kind(config, recipes, kept, run, target, identity, listen, replaces, begun[1])
+                job.forecast = partial(
+                    forecast_on, engine, config, recipes, source, given, listen=listen
+                )
+                yield job
 
 
 def _check_labels(config: Config, recipes: Sequence[Recipe], source: Source) -> None:

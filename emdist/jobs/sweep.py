@@ -133,4 +133,5 @@ class SweepJob(Job[SweepConfig, SweepSummary]):
             versions(),
             tuple(asdict(doubt) for doubt in self.doubts),
             self.config.sweep.criterion is None,
+            self.planned(),
         )

@@ -134,6 +134,16 @@ RUNNING = {
         "it, such as '2h'. It has no effect on runs that a person starts.",
         default="Late flow runs are not skipped.",
     ),
+    "run.plan": Parameter(
+        "",
+        "Whether to predict how long the run takes, by a trial of about five seconds on some of "
+        "its blocks. The summary then says how right that was.",
+        choices={
+            "auto": "In Prefect flows, for data of at least 1 GiB.",
+            "always": "Before every run that begins.",
+            "never": "Never.",
+        },
+    ),
     "run.metrics_file": Parameter(
         "str",
         "Keep a file with metrics of the run for Prometheus, such as "

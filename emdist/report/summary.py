@@ -15,6 +15,7 @@ from emdist.interfaces import Floats, Source
 from emdist.prepare.preparation import Preparation
 from emdist.quality.doubts import Doubt
 from emdist.quality.drift import drift_facts
+from emdist.report.forecast import forecast_facts
 from emdist.report.outlook import duration
 from emdist.report.page import Page, counted, data_facts, numbered
 from emdist.sums import Sums, whole
@@ -114,6 +115,8 @@ class Summary:
         rows += self._lines()
         if result["rows_left_out"]:
             rows.append(("left out", f"{numbered(result['rows_left_out'], 'row')}, by policy"))
+        if planned := result.get("planned"):
+            rows += forecast_facts(planned)
         times = ((f"time, {stage}", duration(value)) for stage, value in self.seconds.items())
         return [*rows, *times]
 
@@ -219,15 +222,16 @@ def summarise(
     versions: Mapping[str, str],
     doubts: Sequence[Doubt] = (),
     weighted: bool = False,
-    drift: Mapping[str, Any] | None = None,
     schedule: str = "",
+    more: Mapping[str, Any] | None = None,
 ) -> Summary:
     """Make the summary of a finished fit to `data`.
 
     `means` (k, d) are the locations of the components, of prepared rows if the model prepares them:
     they are shown in the units of the data. `labelled` holds the sums of the label pass, or is None
-    without one: they count rows by their sample weights, if the data are `weighted`. `drift` has
-    the figures of `emdist.quality.drift`, if the fit started from an earlier model.
+    without one: they count rows by their sample weights, if the data are `weighted`. `more` has
+    further results: ``drift``, the figures of `emdist.quality.drift`, if the fit started from an
+    earlier model; ``planned``, the times that were predicted and what the stages took.
     """
     if (preparation := fitted.preparation) is not None:
         means = preparation.moved_back(means)
@@ -249,7 +253,7 @@ def summarise(
         "objective": fitted.objective,
         "rows_left_out": left_out,
         "doubts": [{**asdict(doubt), "components": list(doubt.components)} for doubt in doubts],
-        **({} if drift is None else {"drift": dict(drift)}),
+        **(more or {}),
     }
     if labelled is not None:
         total = float(labelled["score"])

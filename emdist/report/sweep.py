@@ -11,6 +11,7 @@ from typing import Any
 
 from emdist.fit.criteria import CRITERIA
 from emdist.quality.ranking import Row
+from emdist.report.forecast import forecast_facts
 from emdist.report.lines import finite
 from emdist.report.outlook import duration
 from emdist.report.page import Page, data_facts
@@ -47,6 +48,8 @@ class SweepSummary:
         Kind and message of each doubt: a reason why the choice may be misleading.
     by_default
         Whether the criterion is the default of these models, and not set by the user.
+    planned
+        The times that were predicted, and what the stages took, or None.
     """
 
     run: str
@@ -61,6 +64,7 @@ class SweepSummary:
     versions: Mapping[str, str]
     doubts: tuple[Mapping[str, Any], ...] = ()
     by_default: bool = False
+    planned: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values, with null for NaN, which JSON does not have."""
@@ -87,6 +91,7 @@ class SweepSummary:
             *([("figure", self.figure)] if self.figure else []),
             ("models", f"{len(self.models)}, in models/ of the run folder"),
             *data_facts(self.data),
+            *forecast_facts(self.planned or {}),
             *((f"time, {stage}", duration(value)) for stage, value in self.seconds.items()),
         ]
 

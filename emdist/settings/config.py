@@ -153,6 +153,7 @@ class RunSection(Section):
     extend: bool = False
     if_running: IfRunning = "take_over"
     skip_late: Annotated[str, AfterValidator(duration_text)] | None = None
+    plan: Literal["auto", "always", "never"] = "auto"
     metrics_file: Annotated[str, AfterValidator(_prom)] | None = None
     storage_options: Secrets = Field(default_factory=dict, repr=False)
 

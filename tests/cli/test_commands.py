@@ -16,7 +16,7 @@ import emdist as package
 from emdist.errors import EmdistError
 from tests.support.command_line import Command, process
 
-COMMANDS = ["ingest", "fit", "sweep", "label", "inspect", "compress"]
+COMMANDS = ["ingest", "plan", "fit", "sweep", "label", "inspect", "compress"]
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

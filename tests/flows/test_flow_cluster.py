@@ -122,6 +122,16 @@ def test_artifacts_show_the_progress_and_the_result(
     )
 
 
+def test_a_plan_is_an_artifact_and_the_summary_compares_it(
+    values: dict[str, Any], client: SyncPrefectClient
+) -> None:
+    values["run"]["plan"] = "always"
+    _, run = ran(cluster, make_config(values))
+    found = artifacts(client, run)
+    assert "| time, all | at most" in str(found[f"{run.id}-plan"].data)
+    assert "predicted" in str(found[f"{run.id}-summary"].data)
+
+
 def test_iterations_are_logged_and_sent_as_events(
     values: dict[str, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

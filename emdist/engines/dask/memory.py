@@ -8,7 +8,7 @@ from typing import Any
 from distributed import Client
 
 from emdist.engines.budget import BASE, shares, spare
-from emdist.errors import WorkersError
+from emdist.errors import TooSmallError
 
 #: The peak memory of reading and computing a block, as a multiple of its decoded size: the stored,
 #: compressed chunks are in memory while the block is decoded.
@@ -25,7 +25,7 @@ def check_memory(
     smaller: Callable[[int], str],
     needs: Callable[[int], int] | None = None,
 ) -> None:
-    """Raise WorkersError if a worker's limit is too small for the model and one block per thread.
+    """Raise TooSmallError if a worker's limit is too small for the model and one block per thread.
 
     A worker that is paused and killed again and again makes no progress and reports little. This
     check reports the problem before the work starts. It does not see workers that join later.
@@ -55,7 +55,7 @@ def check_memory(
         parts = f"blocks of {_mib(block_bytes)} MiB"
         if model >= block_bytes:
             parts = f"the model's parameters and sums ({_mib(model)} MiB) and {parts}"
-        raise WorkersError(
+        raise TooSmallError(
             f"the worker at {address} has {_mib(limit)} MiB for {threads} thread(s). It can use "
             f"{PAUSE:.0%} of that, but {parts} need about {_mib(needed)} MiB. "
             f"{smaller(fitting)} Or give each worker at least "

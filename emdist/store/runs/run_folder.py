@@ -9,6 +9,7 @@
     <kind>/<sequence>-<epoch>-<nonce>/      state.safetensors, then manifest.json: the commit
     final/                                  model.safetensors, then model.json: the commit
     from/                                   the model that the run started from, if there is one
+    plan.json                               how long the run was expected to take, if it was asked
     deleting.json                           only while the run is deleted; see `deletion`
 """
 
@@ -40,6 +41,8 @@ _STALE = 3600.0
 _STAMPS = "stamps.json"
 #: The file that says that a run is being deleted. It is written first and removed last.
 TOMBSTONE = "deleting.json"
+#: What was predicted of the run before it began.
+PLAN = "plan.json"
 #: The names of what a run stores in its folder. Labels and other files may be beside them.
 OWN = (
     "ckpt",
@@ -53,6 +56,7 @@ OWN = (
     "summary.json",
     "summary.md",
     "profile.json",
+    PLAN,
 )
 _TAKES_OVER = "{} holds another run, which ended before its first checkpoint; this run replaces it"
 
