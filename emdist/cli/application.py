@@ -21,6 +21,7 @@ from emdist.cli.label import label
 from emdist.cli.options import EPILOG, Command, command_group, help_text
 from emdist.cli.plan import plan
 from emdist.cli.sweep import sweep
+from emdist.cli.uncertainty import uncertainty
 from emdist.cli.warmup import warmup
 from emdist.report.answer import REPEAT, ending, reported
 from emdist.report.lines import keep_lines_whole
@@ -66,7 +67,8 @@ def _options(
 
 app.callback(help=help_text(_options))(_options)
 for command in (
-    ingest, plan, fit, label, describe, evaluate, inspect, export, compress, sweep, warmup,
+    ingest, plan, fit, label, describe, evaluate, uncertainty, inspect, export, compress, sweep,
+    warmup,
 ):  # fmt: skip
     app.command(cls=Command, epilog=EPILOG, help=help_text(command))(command)
 app.command("config", help=help_text(configuration))(configuration)

@@ -31,6 +31,7 @@ from emdist.estimators.profiling import Profiling
 from emdist.estimators.reading import Reading
 from emdist.estimators.results import Results
 from emdist.estimators.settings import Settings
+from emdist.estimators.uncertain import Uncertain
 from emdist.inputs.frames import check_given, check_names
 from emdist.inputs.names import both, match, names_of
 from emdist.inputs.quoting import shown
@@ -63,6 +64,7 @@ class Estimator(
     Results,
     LabelWriting,
     Profiling,
+    Uncertain,
     Reading,
     BaseEstimator,  # type: ignore[misc]
 ):

@@ -7,6 +7,7 @@ an error, as it is when a model is fitted.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -23,6 +24,8 @@ from emdist.models.precision import CAREFUL
 _FAR = -1e3
 #: Dissimilarities above which products in float32 may overflow.
 _FAR_APART = 1e30
+#: Bytes of responsibilities that are in memory at once.
+_RESPONSIBILITIES = 16 << 20
 
 
 def assigned(
@@ -63,6 +66,32 @@ def assigned(
         )
         check_scores(found.score, block, model.minimises)
     return found
+
+
+def assigned_in_parts(
+    model: Model[Any],
+    block: Block,
+    params: Any,
+    origin: Floats,
+    numerics: Numerics,
+    columns: int,
+) -> Iterator[tuple[slice, Assigned]]:
+    """Yield what the model assigns, with responsibilities, to ranges of the rows that count.
+
+    `columns` is the number of responsibilities of a row. Few of them are in memory at once, unless
+    what a row gets depends on the other rows of its sequence.
+    """
+    counted = block.local()
+    rows = max(1, _RESPONSIBILITIES // (8 * columns))
+    if rows >= len(counted) or block.pieces is not None:
+        rows = max(1, len(counted))
+    for a in range(0, len(counted), rows):
+        part, here = block, slice(a, min(a + rows, len(counted)))
+        if here.stop - a < len(counted):
+            mask = np.zeros(len(block.x), bool)
+            mask[counted[here]] = True
+            part = replace(block, mask=mask)
+        yield here, assigned(model, part, params, origin, numerics, True)
 
 
 def check_scores(score: Floats, block: Block, distances: bool = False) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from emdist.fit.assigned import assigned
+from emdist.fit.resampled import resampling_of
 from emdist.fit.sample import Sample, highest
 from emdist.interfaces import Block, Floats, Model, Numerics, Source
 from emdist.models.together import Parted, e_steps
@@ -39,14 +40,22 @@ class EStep:
 
     @staticmethod
     def together(tasks: Sequence[EStep], i: int) -> list[Sums]:
-        """Return the sums of one block for several tasks of one source; compute T(x) only once."""
-        block = tasks[0].source.read(i)
+        """Return the sums of one block for several tasks of one source; compute T(x) only once.
+
+        Tasks that resample the rows differently have different blocks.
+        """
+        alike: dict[Any, list[int]] = {}
+        for n, task in enumerate(tasks):
+            alike.setdefault((resampling_of(task.source), task.origin.tobytes()), []).append(n)
         found: dict[int, Sums] = {}
-        for origin in {task.origin.tobytes(): task.origin for task in tasks}.values():
-            own = [n for n, task in enumerate(tasks) if task.origin.tobytes() == origin.tobytes()]
+        for own in alike.values():
+            first = tasks[own[0]]
+            block = first.source.read(i)
             parts = [Parted(tasks[n].model, tasks[n].params, tasks[n].numerics) for n in own]
-            found.update(zip(own, e_steps(block, origin, parts), strict=True))
-        return [task._with_shared(block, found[n]) for n, task in enumerate(tasks)]
+            sums = e_steps(block, first.origin, parts)
+            for n, one in zip(own, sums, strict=True):
+                found[n] = tasks[n]._with_shared(block, one)
+        return [found[n] for n in range(len(tasks))]
 
     def _with_shared(self, block: Block, sums: Sums) -> Sums:
         if not self.with_shared:

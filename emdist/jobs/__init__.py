@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from emdist.jobs import label_source as label_source
     from emdist.jobs import open_labels as open_labels
     from emdist.jobs import records as records
+    from emdist.jobs import uncertainty as uncertainty
     from emdist.jobs import warming as warming
 else:
     from emdist.runtime.submodules import on_first_use

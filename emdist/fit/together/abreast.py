@@ -8,7 +8,7 @@ from functools import partial
 
 from emdist.fit.events import Event, Progress
 from emdist.fit.fit import Fit
-from emdist.fit.observed import bare, instead
+from emdist.fit.resampled import around, innermost
 from emdist.fit.seeding import CHOOSING, CLUSTERING, COMPARING
 from emdist.fit.state import Best, FitState, Record
 from emdist.fit.together.bundle import OneRead
@@ -53,7 +53,7 @@ def abreast(
     Parameters
     ----------
     fits
-        Fits of one source and one engine; at least one.
+        Fits of one source and one engine, which may resample its rows; at least one.
     states
         The state of each fit.
     iterate
@@ -65,7 +65,7 @@ def abreast(
     budget
         See `Lockstep`.
     """
-    source, engine = OneRead(bare(fits[0].source)), fits[0].engine
+    source, engine = OneRead(innermost(fits[0].source)), fits[0].engine
     going = [index for index, state in enumerate(states) if not state.finished]
 
     def play(index: int, member: Member) -> Iterator[FitState]:
@@ -79,7 +79,7 @@ def abreast(
 
         # Each fit gets its own copy of the schedule, because some remember by their identity.
         fit = replace(fits[index], schedule=replace(fits[index].schedule))  # type: ignore[type-var]
-        here = instead(fit.source, source)
+        here = around(fit.source, source)
         return iterate(replace(fit, source=here, engine=member, listen=tell), states[index])
 
     now = dict(enumerate(states))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.fit.assigned import assigned
+from emdist.fit.assigned import assigned, assigned_in_parts
 from emdist.fit.fitted import Fitted
 from emdist.fit.observed import ObservedSource, bare, observed_source
 from emdist.fit.state import Status
@@ -24,8 +24,6 @@ from emdist.sums import Sums
 _BYTES, _FEWEST, _MOST = 16 << 20, 16, 1024
 #: Bytes of a bin: its weight and its extremes, and one number without meaning.
 _BIN = 32
-#: Bytes of responsibilities that are in memory at once.
-_RESPONSIBILITIES = 16 << 20
 #: Blocks that are read to place the histograms, if the survey did not see the same features.
 _PROBES = 4
 
@@ -97,21 +95,11 @@ class ProfileStep:
 
     def _assigned(self, block: Block) -> Iterator[tuple[slice, Assigned]]:
         """Yield what the model assigns to ranges of the rows that count."""
-        counted = block.local()
-        rows = max(1, _RESPONSIBILITIES // (8 * len(self.params.shares)))
-        # What a row gets depends on the other rows of its sequence, so such blocks stay whole.
-        if not self.soft or rows >= len(counted) or block.pieces is not None:
-            rows = max(1, len(counted))
-        for a in range(0, len(counted), rows):
-            part, here = block, slice(a, min(a + rows, len(counted)))
-            if here.stop - a < len(counted):
-                mask = np.zeros(len(block.x), bool)
-                mask[counted[here]] = True
-                part = replace(block, mask=mask)
-            yield (
-                here,
-                assigned(self.model, part, self.params, self.origin, self.numerics, self.soft),
-            )
+        at = (self.model, block, self.params, self.origin, self.numerics)
+        if self.soft:
+            yield from assigned_in_parts(*at, len(self.params.shares))
+        else:
+            yield slice(None), assigned(*at)
 
 
 def _shares(

@@ -56,6 +56,7 @@ OWN = (
     "summary.json",
     "summary.md",
     "profile.json",
+    "uncertainty.json",
     PLAN,
 )
 _TAKES_OVER = "{} holds another run, which ended before its first checkpoint; this run replaces it"
