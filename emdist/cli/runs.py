@@ -148,24 +148,41 @@ def show(
         show_page(page_of_run(found, found["parts"], rest))
 
 
-def compare(runs: Runs = None, storage: Storage = None, as_json: Json = False) -> None:
-    """Compare runs: the settings that differ, and the results side by side.
+def compare(
+    runs: Runs = None,
+    labels: Annotated[
+        bool,
+        typer.Option(
+            "--labels/--no-labels", metavar="", help="Read the labels of all rows and compare them."
+        ),
+    ] = True,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Compare runs: settings that differ, results side by side, components and labels.
 
-    Runs of other data or models are compared as far as that has a meaning.
+    The components of each run are matched to those of the first one, by locations and weights. If
+    both have labels of the same rows, these are read once, and the adjusted Rand index and others
+    say how well they agree. Runs of other data or models are compared as far as that has a meaning.
 
     Examples:
       emdist runs compare runs/pixels-8 runs/pixels-16
       emdist runs compare runs/monday runs/tuesday runs/wednesday --json
     """
-    with reported(as_json, REPEAT):
+    with reported(as_json, REPEAT) as layer:
         from emdist.jobs.runs.comparing import compare_runs
-        from emdist.report.runs import page_of_comparison
+        from emdist.report.display import display
+        from emdist.report.runs import page_of_comparison, pages_of_matches
 
-        found = compare_runs([_location(run, storage) for run in runs or ()])
+        with display("quiet" if as_json else "auto", layer) as listen:
+            found = compare_runs([_location(run, storage) for run in runs or ()], labels, listen)
         if as_json:
             say(json.dumps(finite(found)))
-        else:
-            show_page(page_of_comparison(found))
+            return
+        for at, page in enumerate([page_of_comparison(found), *pages_of_matches(found)]):
+            if at:
+                say("")
+            show_page(page)
 
 
 Expired = Annotated[

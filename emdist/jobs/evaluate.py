@@ -106,11 +106,11 @@ def evaluate_run(
         ],
     }
     if pairs is not None:
-        result["truth"] = {"labels": str(truth), **_agreement(pairs)}
+        result["truth"] = {"labels": str(truth), **agreement_of(pairs)}
     return result
 
 
-def _agreement(pairs: PairCounts) -> dict[str, Any]:
+def agreement_of(pairs: PairCounts) -> dict[str, Any]:
     """Return how well two labellings agree, as JSON values."""
     homogeneity, completeness, v_measure = agreement.v_measure(pairs)
     return {

@@ -103,6 +103,45 @@ def page_of_comparison(found: Mapping[str, Any]) -> Page:
     return Page(facts, ("", *runs), rows, ("", *runs))
 
 
+def pages_of_matches(found: Mapping[str, Any]) -> list[Page]:
+    """Return how the components and labels of runs agree with those of the first: a page each."""
+    return [
+        _page_of_match(one) for one in found["matches"] if "components" in one or "labels" in one
+    ]
+
+
+def _page_of_match(one: Mapping[str, Any]) -> Page:
+    run, first = printable(one["run"]), printable(one["with"])
+    facts = [("compared", f"{run} with {first}")]
+    if gone := one.get("gone"):
+        facts.append(("gone", f"components {', '.join(map(str, gone))} of {first}"))
+    labels = one.get("labels", {})
+    facts += [(title, f"{labels[name]:.4f}") for name, title in _FIGURES.items() if name in labels]
+    if labels:
+        facts.append(("rows with both labels", f"{labels['rows']:,}"))
+    rows = [
+        (
+            str(part["component"]),
+            "new" if part["matches"] is None else str(part["matches"]),
+            f"{part['weight']:.4f}",
+            "" if part["weight_before"] is None else f"{part['weight_before']:.4f}",
+            "" if part["moved"] is None else f"{part['moved']:.3g}",
+        )
+        for part in one.get("components", ())
+    ]
+    header = (f"component of {run}", f"is that of {first}", "weight", "weight before",
+              "moved (standard deviations)")  # fmt: skip
+    return Page(facts, header if rows else (), rows)
+
+
+_FIGURES = {
+    "same": "rows of matching components",
+    "adjusted_rand": "adjusted Rand index",
+    "adjusted_mutual_information": "adjusted mutual information",
+    "v_measure": "V-measure",
+}
+
+
 def page_of_removals(removals: Sequence[Mapping[str, Any]], done: bool) -> Page:
     """Return what is deleted of runs, or would be."""
     kept = [("kept", printable(line)) for one in removals for line in one["kept"]]

@@ -70,6 +70,11 @@ def test_a_run_is_shown_and_compared(emdist: Command, made: Path) -> None:
     assert json.loads(emdist("runs", "show", "runs/a", "--json").out)["inspected"]["kind"] == "run"
     compared = emdist("runs", "compare", "runs/a", "runs/b").out
     assert "| fit.seed | 0 | 1 |" in compared
+    assert "| compared | b with a |" in compared
+    assert "| rows of matching components |" in compared
+    short = emdist("runs", "compare", "runs/a", "runs/b", "--no-labels").out
+    assert "| component of b | is that of a |" in short
+    assert "rows of matching components" not in short
     told = json.loads(emdist("runs", "compare", "runs/a", "runs/b", "--json").out)
     assert told["differences"] == {"fit.seed": ["0", "1"]}
 

@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+from sklearn.metrics import adjusted_rand_score
 
+import emdist
 from emdist.composition.sweep_config import make_sweep_config
 from emdist.errors import (
     CheckpointError,
@@ -37,7 +39,12 @@ from emdist.jobs.runs.described import STATES, RunInfo
 from emdist.jobs.runs.listing import RunFilter, list_runs
 from emdist.jobs.runs.removal import KeptParts, expired_in, removal_of, removals_in, remove
 from emdist.jobs.runs.showing import show_run
-from emdist.report.runs import page_of_comparison, page_of_run, page_of_runs
+from emdist.report.runs import (
+    page_of_comparison,
+    page_of_run,
+    page_of_runs,
+    pages_of_matches,
+)
 from emdist.settings.config import DataSection, make_config
 from emdist.store.places.files import open_folder
 from emdist.store.places.files_local import LocalFolder
@@ -704,6 +711,46 @@ def test_equal_runs_are_told_as_equal_and_other_data_as_other(
     assert any("different data" in note for note in found["notes"])
     with pytest.raises(ConfigError, match="at least two runs"):
         compare_runs(places[:1])
+
+
+def test_components_are_matched_and_labels_compared(data: Path, tmp_path: Path) -> None:
+    for key, seed in (("a", 0), ("b", 5)):
+        complete(values(data, tmp_path, key, fit={"seed": seed}, labels={"write": True}))
+    places = [Location(str(tmp_path / key)) for key in ("a", "b")]
+    found = compare_runs(places)
+    (match,) = found["matches"]
+    assert (match["run"], match["with"], match["gone"]) == ("b", "a", [])
+    means = [emdist.load(str(tmp_path / key)).cluster_centers_ for key in ("a", "b")]
+    for part in match["components"]:
+        near = means[1][part["component"]] - means[0][part["matches"]]
+        assert np.abs(near).max() < 0.5
+    # Labels are numbered as components are, and the clusters are far from each other.
+    truth = [np.asarray(zarr.open_group(tmp_path / key / "labels.zarr")["labels"]) for key in "ab"]
+    expected = adjusted_rand_score(*truth)
+    assert match["labels"]["adjusted_rand"] == pytest.approx(expected, abs=1e-12)
+    assert match["labels"]["same"] > 0.99
+    assert match["labels"]["rows"] == 600
+    (page,) = pages_of_matches(found)
+    assert "| adjusted Rand index |" in page.to_markdown()
+    assert "labels" not in compare_runs(places, read_labels=False)["matches"][0]
+
+
+def test_what_cannot_be_matched_is_said(data: Path, runs: Path, tmp_path: Path) -> None:
+    other = tmp_path / "y.zarr"
+    y = np.random.default_rng(1).normal(size=(600, 3))
+    zarr.create_array(other, shape=y.shape, chunks=(200, 3), dtype="f8")[:] = y
+    complete(values(other, tmp_path, "wide", labels={"write": True}))
+    complete(values(data, tmp_path, "more", model={"n_components": 5}, labels={"write": False}))
+    places = [Location(str(tmp_path / "wide")), Location(str(runs / "kmeans"))]
+    notes = " ".join(compare_runs(places)["notes"])
+    assert "has 2 features, but the reference has 3" in notes
+    assert "labels of kmeans and wide cannot be compared: they are of other rows" in notes
+    places = [Location(str(runs / "kmeans")), Location(str(tmp_path / "more"))]
+    found = compare_runs(places)
+    assert [part["matches"] for part in found["matches"][0]["components"]][3:] == [None, None]
+    assert "more has no complete labels" in " ".join(found["notes"])
+    places = [Location(str(runs / "kmeans")), Location(str(runs / "cut"))]
+    assert "not both have a finished model" in " ".join(compare_runs(places)["notes"])
 
 
 def test_a_sweep_is_compared_by_its_best_model(runs: Path) -> None:

@@ -7,9 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from emdist.errors import CheckpointError, ConfigError, NotFoundError
+from emdist.fit.events import Listener, unheard
 from emdist.jobs.finished import identity_of, stored_summary
 from emdist.jobs.runs.described import LABELS, RunInfo
 from emdist.jobs.runs.listing import look_at
+from emdist.jobs.runs.matching import ComparedRun, matches_of
 from emdist.store.places.location import Location
 from emdist.store.runs.run_folder import RunFolder
 from emdist.store.runs.run_record import IDENTITY, digest, leaves_of
@@ -19,15 +21,27 @@ from emdist.store.runs.run_record import IDENTITY, digest, leaves_of
 _SHOWN = ("config", "versions")
 
 
-def compare_runs(places: Sequence[Location]) -> dict[str, Any]:
+def compare_runs(
+    places: Sequence[Location], read_labels: bool = True, listen: Listener = unheard
+) -> dict[str, Any]:
     """Return JSON values that compare runs.
+
+    Parameters
+    ----------
+    places
+        The folders of at least two runs.
+    read_labels
+        Whether labels of the same rows are read, once, and compared.
+    listen
+        Called with each event.
 
     Returns
     -------
     dict
         ``runs`` (as `RunInfo`), ``differences`` (key of the configuration -> a value for each run,
         null where it is not set; only keys that differ), ``results`` (name -> a value for each
-        run), and ``notes``, which say what cannot be compared.
+        run), ``matches`` (of each further run with the first one: components and labels; see
+        `emdist.jobs.runs.matching.matches_of`), and ``notes``, which say what cannot be compared.
 
     Raises
     ------
@@ -42,11 +56,16 @@ def compare_runs(places: Sequence[Location]) -> dict[str, Any]:
     records = [RunFolder(place).record() for place in places]
     summaries = [stored_summary(place, identity_of(record)) or {}
                  for place, record in zip(places, records, strict=True)]  # fmt: skip
+    infos = _distinct(infos)
+    matches, unmatched = matches_of(
+        [ComparedRun(*one) for one in zip(places, infos, records, strict=True)], read_labels, listen
+    )
     return {
-        "runs": [info.to_dict() for info in _distinct(infos)],
+        "runs": [info.to_dict() for info in infos],
         "differences": _differences(records),
         "results": _results(infos, summaries),
-        "notes": _notes(infos, records, summaries),
+        "matches": matches,
+        "notes": [*_notes(infos, records, summaries), *unmatched],
     }
 
 
