@@ -26,6 +26,7 @@ from emdist.estimators.inputs import (
 from emdist.estimators.label_writing import LabelWriting
 from emdist.estimators.parameters import parameters
 from emdist.estimators.parameters_json import to_json
+from emdist.estimators.plotting import Plotting
 from emdist.estimators.preparing import learned_for
 from emdist.estimators.profiling import Profiling
 from emdist.estimators.reading import Reading
@@ -65,6 +66,7 @@ class Estimator(
     LabelWriting,
     Profiling,
     Uncertain,
+    Plotting,
     Reading,
     BaseEstimator,  # type: ignore[misc]
 ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,13 @@ from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from emdist import plot
 from emdist.estimators.base import Estimator
 from emdist.estimators.fitted_attributes import Learned, Learning
 from emdist.interfaces import Array
+
+if TYPE_CHECKING:
+    from emdist.quality.ranking import Row
 
 
 def _has(name: str) -> Callable[[BestModel], bool]:
@@ -37,6 +41,8 @@ class BestModel(Learning, MetaEstimatorMixin, BaseEstimator):  # type: ignore[mi
 
     # Set by the subclass's __init__, as scikit-learn requires.
     estimator: Any
+    #: The fitted models side by side, in the order of `results_`.
+    _rows: tuple[Row, ...]
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit every model to the rows of `X`."""
@@ -250,6 +256,37 @@ class BestModel(Learning, MetaEstimatorMixin, BaseEstimator):  # type: ignore[mi
             The criterion. Lower is better.
         """
         return float(self._best().aic(X, sample_weight))
+
+    def plot(self, kind: str = "criterion", X: Any = None, **options: Any) -> Any:
+        """Draw a figure of the sweep, or of its best model, by matplotlib.
+
+        Parameters
+        ----------
+        kind : str, default='criterion'
+            'criterion': The criterion for each number of components, with models on the variance
+            floor and those that have not converged marked. ``criterion=`` chooses another one of
+            `results_`. Other figures are those of the best model.
+        X
+            Rows, as in `fit`, for figures that need them.
+        **options
+            As in the method `plot` of the best model.
+
+        Returns
+        -------
+        ax : matplotlib axes
+            The axes.
+        """
+        best = self._best()
+        if kind != "criterion":
+            return best.plot(kind, X, **options)
+        findings = plot.findings.Findings(
+            best._told(),
+            best._fitted,
+            models=self._rows,
+            criterion=self.criterion_,
+            best=self._rows[self.best_index_].name,
+        )
+        return plot.chart.plot(findings, kind, options.pop("ax", None), **options)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Compute the best model's score of `X`.

@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from emdist.report.profile import Profile
     from emdist.settings.config import FitSection, ModelSection
 
-_INIT = {"random_from_data": "random"}
-
 
 @parameters()
 class HiddenMarkovEstimator(InOrder, DensityMixin, Estimator):  # type: ignore[misc]
@@ -111,7 +109,7 @@ class HiddenMarkovEstimator(InOrder, DensityMixin, Estimator):  # type: ignore[m
             settings.config.FitSection,
             {"seed": "random_state"},
             seed=self._seed(),
-            init=_INIT.get(init, init),
+            init="random" if init == "random_from_data" else init,
             n_init=self.n_init,
             max_iter=self.max_iter,
             tol=self.tol,
@@ -351,6 +349,28 @@ class HiddenMarkovEstimator(InOrder, DensityMixin, Estimator):  # type: ignore[m
             (`to_markdown`) or JSON values (`to_dict`).
         """
         return super().profile(InSequence(X, lengths), n_representatives=n_representatives)
+
+    def plot(self, kind: str = "transitions", X: Any = None, lengths: Any = None, **kw: Any) -> Any:
+        """Draw a figure of the fitted model by matplotlib.
+
+        Parameters
+        ----------
+        kind : str, default='transitions'
+            The figure: 'transitions', which state follows which, or a figure of mixtures, such as
+            'profiles', 'scatter', 'density', 'sizes' or 'convergence'.
+        {X as fitted}
+        lengths
+            As in `fit`.
+        **kw
+            `other`, `ax`, `max_rows` and `random_state`, as for mixtures, and options of the
+            figure.
+
+        Returns
+        -------
+        ax : matplotlib axes
+            The axes.
+        """
+        return super().plot(kind, None if X is None else InSequence(X, lengths), **kw)
 
     def score(self, X: Any, lengths: Any = None, sample_weight: Any = None) -> float:
         """Return the log-likelihood of all sequences, as in hmmlearn: a sum, and no mean.

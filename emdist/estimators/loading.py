@@ -93,7 +93,7 @@ def load(path: str | os.PathLike[str], kind: type[Estimator] = Estimator) -> Est
     if fitted.preparation is not None:
         estimator.set_params(prepare=fitted.preparation.config())
     estimator._adopt(fitted, section)
-    estimator._labels_place = place
+    estimator._labels_place = estimator._run = place
     if not isinstance(estimator, kind):
         raise ConfigError(
             f"{place} holds a {type(estimator).__name__}, but kind is {kind.__name__}. Leave "

@@ -44,6 +44,8 @@ class Results(Learning):
     _section: ModelSection
     #: Where the labels of this model are, if it wrote them or was loaded from a run.
     _labels_place: Location | None = None
+    #: The run that this model was loaded from, or None.
+    _run: Location | None = None
 
     def _attributes(self, fitted: Fitted, section: ModelSection) -> dict[str, Any]:
         """Return the fitted attributes that a subclass adds, by name."""
@@ -60,6 +62,7 @@ class Results(Learning):
         self._forget()
         self._fitted = fitted
         self._labels_place = None
+        self._run = None
         self._section = section
         self._learn(
             n_iter_=fitted.iterations,

@@ -262,6 +262,7 @@ class Sweep(BestModel):
         found, chosen = _columns(grid, rows), estimators[best]
         names = getattr(chosen, "feature_names_in_", None)
         self._forget()
+        self._rows = tuple(rows)
         self._learn(
             criterion_=criterion,
             results_=found | {"rank": ranks},

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from emdist.jobs import describe as describe
+    from emdist.jobs import findings as findings
     from emdist.jobs import label_growth as label_growth
     from emdist.jobs import label_source as label_source
     from emdist.jobs import open_labels as open_labels

@@ -21,7 +21,7 @@ def page_of_stored(values: Mapping[str, Any]) -> Page | None:
     try:
         if "models" not in values:
             return Summary(**_known(Summary, values)).to_page()
-        rows = tuple(_row(row) for row in values["models"])
+        rows = tuple(row_of_stored(row) for row in values["models"])
         return SweepSummary(**{**_known(SweepSummary, values), "models": rows}).to_page()
     except (TypeError, KeyError, IndexError, AttributeError, ValueError):
         return None  # It lacks what a newer summary has.
@@ -31,8 +31,8 @@ def _known(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
     return {field.name: values[field.name] for field in fields(cls) if field.name in values}
 
 
-def _row(values: Mapping[str, Any]) -> Row:
-    """Return a model of a sweep; JSON has null in place of NaN."""
+def row_of_stored(values: Mapping[str, Any]) -> Row:
+    """Return a model of a sweep from its JSON values, which have null in place of NaN."""
     found: dict[str, Any] = {
         k: math.nan if v is None else v for k, v in _known(Row, values).items()
     }

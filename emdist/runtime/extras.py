@@ -26,7 +26,7 @@ OPTIONAL = {
     "obstore": ("cloud", "obstore"),
     "pyarrow": ("ingest", "pyarrow"),
     "PIL": ("ingest", "pillow"),
-    "matplotlib": ("report", "matplotlib"),
+    "matplotlib": ("plot", "matplotlib"),
     "xarray": ("xarray", "xarray"),
     "onnx": ("onnx", "onnx"),
     "faiss": ("faiss", "faiss-cpu"),

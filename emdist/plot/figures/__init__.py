@@ -1,0 +1,1 @@
+"""One figure per file: its module-level ``CHART`` says what it shows and what it needs."""
