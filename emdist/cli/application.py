@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from emdist.cli import flow, runs
+from emdist.cli.combine import combine
 from emdist.cli.completion import completion
 from emdist.cli.compress import compress
 from emdist.cli.configurations import config as configuration
@@ -67,8 +68,8 @@ def _options(
 
 app.callback(help=help_text(_options))(_options)
 for command in (
-    ingest, plan, fit, label, describe, evaluate, uncertainty, inspect, export, compress, sweep,
-    warmup,
+    ingest, plan, fit, label, describe, evaluate, uncertainty, combine, inspect, export, compress,
+    sweep, warmup,
 ):  # fmt: skip
     app.command(cls=Command, epilog=EPILOG, help=help_text(command))(command)
 app.command("config", help=help_text(configuration))(configuration)

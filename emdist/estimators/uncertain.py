@@ -19,6 +19,7 @@ from emdist.wording import worded
 
 if TYPE_CHECKING:
     from emdist.jobs.uncertainty import Subject
+    from emdist.report.combining import CombinedComponents
     from emdist.report.uncertainty import ComponentTest, LabelStability, StandardErrors
 
 
@@ -162,6 +163,33 @@ class Uncertain(Speaking):
         starts = inputs.validation.whole_number(n_init, "n_init", 1)
         with self._subject(X, None) as subject:
             return jobs.uncertainty.component_test(subject, number, starts, _seed(random_state))
+
+    def combine_components(self, X: Any, sample_weight: Any = None) -> CombinedComponents:
+        """Combine components that overlap into clusters, by the entropy of responsibilities.
+
+        A cluster that is not of the shape of one component takes several. Each step combines the
+        two that lower the entropy most (Baudry and others 2010), until one cluster is left. That
+        takes a pass for each component but one.
+
+        Parameters
+        ----------
+        {X as fitted}
+        {sample_weight}
+
+        Returns
+        -------
+        combined : CombinedComponents
+            The clusters for each number of them (`clusters`), their labels and probabilities
+            (`predict`, `predict_proba`, from those of the model), and the tree (`tree`, `to_frame`,
+            `to_markdown`, `to_dict`).
+
+        Raises
+        ------
+        ConfigError
+            If the model has no responsibilities.
+        """
+        with self._subject(X, sample_weight) as subject:
+            return jobs.combine.combined(subject)
 
     @contextmanager
     def _subject(self, X: Any, sample_weight: Any) -> Iterator[Subject]:

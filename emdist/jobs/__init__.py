@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from emdist.jobs import combine as combine
     from emdist.jobs import describe as describe
     from emdist.jobs import findings as findings
     from emdist.jobs import label_growth as label_growth

@@ -57,6 +57,7 @@ OWN = (
     "summary.md",
     "profile.json",
     "uncertainty.json",
+    "combined.json",
     PLAN,
 )
 _TAKES_OVER = "{} holds another run, which ended before its first checkpoint; this run replaces it"

@@ -1,0 +1,55 @@
+"""Combine the components of a finished run or saved model that overlap, stored with the run."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from emdist.composition.model import CENTRES, make_model
+from emdist.errors import ConfigError
+from emdist.fit.events import Listener, Progress, unheard
+from emdist.jobs.uncertainty import Subject, opened
+from emdist.quality.combining import combining_tree
+from emdist.report.combining import CombinedComponents
+from emdist.settings.config import ClusterSection, NewDataSection
+from emdist.store.places.files import open_folder
+from emdist.store.places.location import Location
+from emdist.store.runs.model_files import read_model
+
+#: The file of a run that says which of its components belong together.
+COMBINED = "combined.json"
+
+
+def combined(subject: Subject) -> CombinedComponents:
+    """Return the components of a model combined into ever fewer clusters: k - 1 passes."""
+    section = subject.recipe.section
+    if section.name in CENTRES:
+        raise ConfigError(
+            "Components are combined by the entropy of their responsibilities, which a model of "
+            "centres does not have. Fit a mixture, such as full Gaussians."
+        )
+
+    def told(done: int, total: int) -> None:
+        subject.listen(Progress("combine", done, total))
+
+    return CombinedComponents(
+        combining_tree(make_model(section), subject.fitted, subject.source, subject.engine, told)
+    )
+
+
+def combine_run(
+    run: Location,
+    data: NewDataSection | None = None,
+    cluster: ClusterSection | None = None,
+    listen: Listener = unheard,
+) -> CombinedComponents:
+    """Combine the components of a run, and store the tree with it, as ``combined.json``.
+
+    The parameters are those of `emdist.jobs.uncertainty.opened`.
+    """
+    with opened(run, data, cluster, listen) as subject:
+        found = combined(subject)
+    if data is None:
+        told: dict[str, Any] = {"model": read_model(run).sha256, **found.to_dict()}
+        open_folder(run).write(COMBINED, (json.dumps(told) + "\n").encode())
+    return found
