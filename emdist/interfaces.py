@@ -370,11 +370,18 @@ class Assigned:
         The log-likelihood of each row in nats, or its squared distance for K-means: (m,).
     resp
         The responsibilities, (m, k), if they were asked for; otherwise None.
+    filtered
+        For sequences, the posteriors given the rows so far, (m, k), if they were asked for.
+    predicted
+        For sequences, the probabilities of the state in the next time step given the rows so far,
+        (m, k), if they were asked for.
     """
 
     labels: NDArray[np.int32]
     score: Floats
     resp: Array | None = None
+    filtered: Array | None = None
+    predicted: Array | None = None
 
 
 class Traits(Protocol):

@@ -13,7 +13,7 @@ from emdist.inputs.plugins import nearest
 from emdist.report.answer import REPEAT, reported
 
 #: Configurations that are listed first, in the order in which a user needs them.
-_FIRST = ("quickstart", "reference", "rows")
+_FIRST = ("quickstart", "reference", "rows", "hmm")
 
 
 def config(

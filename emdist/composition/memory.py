@@ -15,7 +15,7 @@ from emdist.fit.together.lockstep import BUDGET
 from emdist.inputs.quoting import shown_size
 from emdist.interfaces import Engine, Source
 from emdist.runtime.memory import available_memory
-from emdist.store.labels.outputs import OUTPUTS, needs_posterior
+from emdist.store.labels.outputs import OUTPUTS, needs_filter, needs_posterior
 from emdist.store.sources.plan import longest
 from emdist.store.sources.sizes import largest_block
 from emdist.wording import either
@@ -165,11 +165,10 @@ def _budget(source: Source, engine: Engine | None, memory: int | None, labels: i
 
 def _labels_bytes(source: Source, n_columns: int, outputs: Sequence[str]) -> int:
     """Return the bytes of one block's responsibilities in a thread, if `outputs` need them."""
-    if not needs_posterior(outputs):
-        return 0
     # Once as computed, at most in float64, and once as written, in float32.
+    made = 8 * needs_posterior(outputs) + 16 * needs_filter(outputs)
     stored = any(OUTPUTS[name].components for name in outputs)
-    return longest(source.bounds) * n_columns * (8 + (4 if stored else 0))
+    return longest(source.bounds) * n_columns * (made + (4 if stored else 0)) if made else 0
 
 
 def check_fit(recipes: Sequence[Recipe], source: Source, budget: MemoryBudget) -> int:

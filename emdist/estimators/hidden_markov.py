@@ -445,7 +445,9 @@ class HiddenMarkovEstimator(InOrder, DensityMixin, Estimator):  # type: ignore[m
         **options
             `outputs`, `components` and `overwrite`, as in `GaussianMixture.label`. The output
             'labels' is the most probable path, 'responsibilities' are the smoothed posteriors, and
-            'score' is the log-likelihood of each row given the rows before it.
+            'score' is the log-likelihood of each row given the rows before it. 'filtered' are the
+            posteriors given the rows so far, and 'predicted' the probabilities of the states in the
+            next time step.
 
         Returns
         -------

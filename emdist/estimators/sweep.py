@@ -19,6 +19,7 @@ from emdist.errors import ConfigError, DegenerateWarning
 from emdist.estimators.base import Estimator, warn_of_reading
 from emdist.estimators.best_model import BestModel
 from emdist.estimators.callbacks import heard
+from emdist.estimators.in_sequence import InSequence
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.verbose import listener
 from emdist.inputs.quoting import shown
@@ -138,7 +139,15 @@ class Sweep(BestModel):
         self.verbose = verbose
         self.memory = memory
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        lengths: Any = None,
+        groups: Any = None,
+    ) -> Self:
         """Fit every model to the rows of `X`, and choose the best.
 
         Parameters
@@ -147,6 +156,8 @@ class Sweep(BestModel):
         y : None
             Ignored. scikit-learn's pipelines pass it.
         {sample_weight}
+        lengths, groups
+            The sequences of the rows, for hidden Markov models only, as in `GaussianHMM.fit`.
 
         Returns
         -------
@@ -161,6 +172,13 @@ class Sweep(BestModel):
             For the same reasons as the estimator's `fit`.
         """
         grid, estimators = self._estimators()
+        if estimators[0].sequential:
+            X = InSequence(X, lengths, groups)
+        elif lengths is not None or groups is not None:
+            raise ConfigError(
+                f"lengths and groups are only for hidden Markov models, and estimator is a "
+                f"{type(estimators[0]).__name__}, which does not look at the order of rows."
+            )
         engine = make_engine(self.estimator.engine)
         rows = estimators[0]._source(X, sample_weight, engine)
         warn_of_reading(rows, stacklevel=4)

@@ -6,7 +6,7 @@ Each task is small, frozen, picklable and pure.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,9 @@ import numpy as np
 from emdist.fit.assigned import assigned
 from emdist.fit.resampled import resampling_of
 from emdist.fit.sample import Sample, highest
-from emdist.interfaces import Block, Floats, Model, Numerics, Source
+from emdist.interfaces import Assigned, Block, Floats, Model, Numerics, Source
 from emdist.models.together import Parted, e_steps
-from emdist.store.labels.outputs import needs_posterior
+from emdist.store.labels.outputs import needs_filter, needs_posterior
 from emdist.store.labels.writer import LabelWriter
 from emdist.sums import Sums
 
@@ -143,6 +143,8 @@ class LabelBlock:
         block = self.source.read(i)
         wants_resp = self.writer is not None and needs_posterior(self.writer.outputs)
         found = assigned(self.model, block, self.params, self.origin, self.numerics, wants_resp)
+        if self.writer is not None and needs_filter(self.writer.outputs):
+            found = self._filtered(block, found)
         _, weight = block.valid()
         given = np.ones(len(found.labels)) if weight is None else weight
         columns = len(self.params.shares)
@@ -155,3 +157,10 @@ class LabelBlock:
             return Sums({**sums.fields, "rows": np.array(float(np.count_nonzero(given > 0)))})
         self.writer.write(block, found, sums)
         return sums
+
+    def _filtered(self, block: Block, found: Assigned) -> Assigned:
+        """Return `found` with the posteriors given the rows so far, and what follows from them."""
+        model: Any = self.model
+        values = model.filtered(block, self.params, self.origin, self.numerics)
+        values = values if block.mask is None else values[block.mask]
+        return replace(found, filtered=values, predicted=values @ self.params.transitions)

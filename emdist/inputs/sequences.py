@@ -161,7 +161,12 @@ def sequences_of_ids(ids: Any, rows: int, name: str = "groups") -> Sequences:
         at = np.flatnonzero(begins).astype(np.int64)
         starts.append(at + a)
         first.append(part[at])
-    values, counts = np.unique(np.concatenate(first), return_counts=True)
+    try:
+        values, counts = np.unique(np.concatenate(first), return_counts=True)
+    except TypeError:
+        raise ConfigError(
+            f"{name} has ids of several types, which cannot be compared; expected numbers or texts."
+        ) from None
     if (counts > 1).any():
         one = values[int(np.argmax(counts > 1))]
         told = shown(one.item() if isinstance(one, np.generic) else one)

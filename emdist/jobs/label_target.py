@@ -79,6 +79,13 @@ def check_labels(
                 "posterior probabilities, because each row belongs wholly to the nearest centre. "
                 "Leave the output out, or fit a mixture."
             )
+        unknown = [name for name in outputs if OUTPUTS[name].of_sequences]
+        if unknown and recipe.section.chain is None:
+            raise ConfigError(
+                f"The output {', '.join(unknown)} cannot be written: {recipe.section.name} does "
+                "not look at the order of rows. Leave the output out, or fit a hidden Markov model "
+                "(model.name: hmm)."
+            )
     noise = recipes[0].section.noise is not None
     try:
         chosen_columns(components, n_columns, noise)

@@ -8,7 +8,14 @@ MissingChunks: TypeAlias = Literal["raise", "drop", "fill"]
 CorruptChunks: TypeAlias = Literal["raise", "drop"]
 Decode: TypeAlias = Literal["cf", "none"]
 OutputName: TypeAlias = Literal[
-    "labels", "score", "responsibilities", "probability", "max_posterior", "entropy"
+    "labels",
+    "score",
+    "responsibilities",
+    "probability",
+    "max_posterior",
+    "entropy",
+    "filtered",
+    "predicted",
 ]
 IfRunning: TypeAlias = Literal["take_over", "wait", "skip"]
 NonFinite: TypeAlias = Literal["raise", "drop", "missing"]

@@ -164,7 +164,10 @@ RUNNING = {
         "(log-likelihood, or squared or L1 distance), 'responsibilities' (one column for each "
         "component), and for mixtures 'probability' (one map for each of labels.components), "
         "'max_posterior' (the largest posterior probability) and 'entropy' (of the posterior "
-        "probabilities, in nats).",
+        "probabilities, in nats). For hidden Markov models, labels are the most probable path, the "
+        "score is the log-likelihood given the rows before, responsibilities are smoothed "
+        "posteriors (given the whole sequence), 'filtered' are posteriors given the rows so far, "
+        "and 'predicted' are the probabilities of the states in the next time step.",
     ),
     "labels.components": Parameter(
         "list of int",

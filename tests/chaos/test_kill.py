@@ -36,7 +36,7 @@ from tests.support.killable_jobs import (
 )
 from tests.support.paths import environment, module
 
-MODELS = ("kmeans", "full")
+MODELS = ("kmeans", "full", "hmm")
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def kill_and_restart(config: dict[str, Any], folder: Path, seed: int, kills: int
     return dict(where)
 
 
-@pytest.mark.parametrize("model", ["full", pytest.param("kmeans", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("model", ["full", "hmm", pytest.param("kmeans", marks=pytest.mark.slow)])
 def test_killed_at_random_moments(
     model: str, data: Path, tmp_path: Path, wanted: dict[str, dict[str, str]]
 ) -> None:

@@ -11,6 +11,7 @@ import zarr
 
 import emdist
 from emdist import GaussianHMM
+from emdist.composition.sweep_config import make_sweep_config
 from emdist.errors import ConfigError, ShapeError, StartError
 from emdist.interfaces import Floats
 from emdist.jobs.job import Job
@@ -191,13 +192,59 @@ def test_new_rows_are_labelled_in_their_sequences(x: Floats, tmp_path: Path) -> 
     est: Any = emdist.load(run)
     out = tmp_path / "labels.zarr"
     new = NewDataSection(path=path, lengths=[120, 120], block_size="1 kB")
-    outputs = ["labels", "responsibilities", "score"]
+    outputs = ["labels", "responsibilities", "score", "filtered", "predicted"]
     label_data(Location(str(run)), new, Location(str(out)), outputs=outputs)
-    group = zarr.open_group(out)
-    np.testing.assert_array_equal(group["labels"][:], est.predict(x, [120, 120]))
-    np.testing.assert_allclose(
-        group["responsibilities"][:], est.predict_proba(x, [120, 120]), atol=1e-6
-    )
-    np.testing.assert_allclose(group["score"][:], est.score_samples(x, [120, 120]), rtol=1e-6)
+    group, lengths = zarr.open_group(out), [120, 120]
+    np.testing.assert_array_equal(group["labels"][:], est.predict(x, lengths))
+    for name, wanted in (
+        ("responsibilities", est.predict_proba(x, lengths)),
+        ("filtered", est.filter_proba(x, lengths)),
+        ("predicted", est.predict_next_proba(x, lengths)),
+        ("score", est.score_samples(x, lengths)),
+    ):
+        np.testing.assert_allclose(group[name][:], wanted, rtol=1e-6, atol=1e-6)
     with pytest.raises(ConfigError, match="append"):
         label_data(Location(str(run)), DataSection(path=path), Location(str(out)), append=True)
+
+
+def test_outputs_of_sequences_are_refused_for_other_models(x: Floats, tmp_path: Path) -> None:
+    path, model = stored(tmp_path / "x.zarr", x), tmp_path / "model"
+    with pytest.raises(ConfigError, match="does not look at the order"):
+        completed(
+            tmp_path / "run", {"path": path}, model={"name": "full"},
+            labels={"outputs": ["filtered"]},
+        )  # fmt: skip
+    emdist.GaussianMixture(2, random_state=0).fit(x).save(model)
+    with pytest.raises(ConfigError, match="does not look at the order"):
+        label_data(
+            Location(str(model)), DataSection(path=path), Location(str(tmp_path / "out")),
+            outputs=["predicted"],
+        )  # fmt: skip
+
+
+def test_a_sweep_compares_states_and_families_by_bic(x: Floats, tmp_path: Path) -> None:
+    grid = {"n_components": [1, 2, 3], "emission": ["full", "diagonal"]}
+    est = emdist.HiddenMarkovModel(random_state=0)
+    swept = emdist.Sweep(est, grid).fit(x, lengths=LENGTHS)
+    assert swept.best_params_ == {"n_components": 2, "emission": "diagonal"}
+    for params, bic in zip(swept.results_["params"], swept.results_["bic"], strict=True):
+        alone = emdist.HiddenMarkovModel(random_state=0, **params).fit(x, LENGTHS)
+        assert bic == pytest.approx(alone.bic(x, LENGTHS), rel=1e-9)
+    path = stored(tmp_path / "x.zarr", x)
+    values = {
+        "data": {"path": path, "lengths": LENGTHS},
+        "model": {"name": "hmm"},
+        "fit": {"seed": 0},
+        "sweep": {"n_components": "1..3", "families": ["full", "diagonal"]},
+        "run": {"folder": str(tmp_path), "key": "swept"},
+    }
+    with open_job(make_sweep_config(values)) as job:
+        assert isinstance(job, Job)
+        job.complete()
+    best: Any = emdist.load(tmp_path / "swept")
+    assert best.n_components == 2
+    np.testing.assert_array_equal(best.transmat_, swept.best_estimator_.transmat_)
+    with pytest.raises(ConfigError, match="only for hidden Markov models"):
+        emdist.Sweep(emdist.KMeans(), {"n_clusters": [2]}).fit(x, lengths=[240])
+    with pytest.raises(ConfigError, match="icl"):
+        emdist.Sweep(est, grid, criterion="icl").fit(x, lengths=LENGTHS)

@@ -21,6 +21,11 @@ def _found() -> dict[str, LabelOutput]:
 OUTPUTS: dict[str, LabelOutput] = _found()
 
 
+def needs_filter(outputs: Sequence[str]) -> bool:
+    """Return whether one of `outputs` is computed from posteriors given the rows so far."""
+    return any(OUTPUTS[name].of_sequences for name in outputs)
+
+
 def needs_posterior(outputs: Sequence[str]) -> bool:
     """Return whether one of `outputs` is computed from responsibilities."""
     return any(OUTPUTS[name].from_posterior for name in outputs)

@@ -35,6 +35,9 @@ class LabelOutput:
         Whether it is computed from responsibilities.
     of_mixtures
         Whether it tells nothing about models without posterior probabilities, such as K-means.
+    of_sequences
+        Whether it is computed from posteriors given the rows so far, which only models of sequences
+        have.
     """
 
     place: int
@@ -45,9 +48,16 @@ class LabelOutput:
     chosen: bool = False
     from_posterior: bool = False
     of_mixtures: bool = False
+    of_sequences: bool = False
 
 
 def posterior(found: Assigned) -> Array:
     """Return the responsibilities (m, k) that an output is made of."""
     assert found.resp is not None
     return found.resp
+
+
+def asked(values: Array | None) -> Array:
+    """Return values (m, k) that were asked for."""
+    assert values is not None
+    return values
