@@ -167,8 +167,9 @@ class HiddenMarkov(Generic[P]):
             counted = Chain(rows, params)
             for each in counted.smoothed():
                 tile = each.tile
-                n += each.resp.sum(axis=1, dtype=np.float64)
-                t += density.gather(tile.x, tile.t, each.resp)
+                own, sums = tile.gathered(each.resp)
+                n += own
+                t += sums
                 own_value = each.value
                 value += float(own_value @ tile.weight if len(tile.weight) else own_value.sum())
         _, weight = block.valid()

@@ -24,11 +24,8 @@ _PROPORTIONAL = 4e-16
 
 
 @jit
-def level(score: Array, offset: Array, seen: Array, top: Array) -> None:
-    """Add `offset` (k,) to scores (k, m), and move the best of each row to `top` (m,).
-
-    Rows that are not `seen` (m,) say nothing: all their scores are 0. Empty `seen` sees all rows.
-    """
+def level(score: Array, offset: Array, top: Array) -> None:
+    """Add `offset` (k,) to scores (k, m), and move the best of each row to `top` (m,)."""
     k, m = score.shape
     for t in range(m):
         top[t] = score[0, t] + offset[0]
@@ -40,11 +37,6 @@ def level(score: Array, offset: Array, seen: Array, top: Array) -> None:
     for j in range(k):
         for t in range(m):
             score[j, t] = score[j, t] + offset[j] - top[t]
-    for t in range(len(seen)):
-        if not seen[t]:
-            top[t] = 0.0
-            for j in range(k):
-                score[j, t] = 0.0
 
 
 @part

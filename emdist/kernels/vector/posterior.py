@@ -41,7 +41,7 @@ _UNSEEN = -75.0
 
 
 @pasted
-def _expand(x: Array, a: Any, b: Any, origin: Array, pairs: Array, extras: Array, raw: Array,
+def expand(x: Array, a: Any, b: Any, origin: Array, pairs: Array, extras: Array, raw: Array,
             t: Array) -> Array:  # fmt: skip
     """Compute T(x) of the rows of a panel, line by line; it is x itself if `t` has no lines."""
     fill_panel(x, a, b, origin, raw)
@@ -74,7 +74,7 @@ def _share(resp: Array, best: Array, weight: Array, a: Any, b: Any, total: Array
 
 
 @pasted
-def _gather(raw: Array, used: Any, pairs: Array, resp: Array, runs: Array, few: Array,
+def gather_runs(raw: Array, used: Any, pairs: Array, resp: Array, runs: Array, few: Array,
             out: Array) -> None:  # fmt: skip
     """Add responsibilities times statistics of the first `used` panels to `out`, for some runs."""
     for column in range(0, pairs.shape[0] if len(runs) else 0, few.shape[1]):
@@ -114,7 +114,7 @@ def _panels(x: Array, origin: Array, eta: Array, offset: Array, ends: Array, pai
         used, stop = 0, min(first + at_once * rows, x.shape[0])
         for a in range(first, stop, rows):
             b = min(a + rows, x.shape[0])
-            panel = _expand(x, a, b, origin, pairs, extras, raw[used], t)
+            panel = expand(x, a, b, origin, pairs, extras, raw[used], t)
             begin = 0
             for m in range(len(ends)):
                 end = ends[m]
@@ -128,7 +128,7 @@ def _panels(x: Array, origin: Array, eta: Array, offset: Array, ends: Array, pai
             used += 1
             done += 1
         n = crowded(seen, used, most, runs)
-        _gather(raw, used, pairs, resp, runs[:n], few, out)
+        gather_runs(raw, used, pairs, resp, runs[:n], few, out)
         if most:
             list_rows(first, used, seen, resp, held, listed, shares)
             # At the end, gather what is left.

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.components import Density
+from emdist.components import Density, Logits, does_soft_blocks
 from emdist.errors import DataError
 from emdist.interfaces import Array, Block, Floats, Numerics
 from emdist.kernels.tiles.chains import level
 from emdist.kernels.tiles.tiles import shifted, tile_rows, tiles
+from emdist.kernels.vector.emissions import gather_rows, score_rows
+from emdist.kernels.vector.lines import Lines
 from emdist.wording import either
 
 _NONE = np.empty(0)
@@ -27,9 +30,12 @@ class Emissions:
     ----------
     first
         The number of its first row in the block.
-    x, t
-        The rows relative to the origin (m, d), and their statistics (m, width). Rows that are not
-        seen are 0.
+    rows, origin
+        The rows as stored (m, d), and the origin (d,). Rows that are not seen are the origin.
+    density
+        The density of the states.
+    logits
+        The definition of the scores for compiled passes over rows, or None if there is none.
     score
         The scores (k, m), relative to the best state of each row.
     top
@@ -41,12 +47,24 @@ class Emissions:
     """
 
     first: int
-    x: Array
-    t: Array
+    rows: Array
+    origin: Floats
+    density: Density
+    logits: Logits | None
     score: Array
     top: Floats
     seen: NDArray[np.bool_]
     weight: Floats
+
+    @cached_property
+    def x(self) -> Array:
+        """The rows relative to the origin, (m, d)."""
+        return shifted(self.rows, self.origin, self.score.dtype.name)
+
+    @cached_property
+    def t(self) -> Array:
+        """The statistics of the rows, (m, width)."""
+        return self.density.statistics(self.x)
 
     @property
     def counting(self) -> Floats | None:
@@ -54,6 +72,17 @@ class Emissions:
         if not len(self.seen):
             return self.weight if len(self.weight) else None
         return np.where(self.seen, self.weight if len(self.weight) else 1.0, 0.0)
+
+    def gathered(self, resp: Array) -> tuple[Floats, Floats]:
+        """Return sums over rows of posteriors (k, m), and of their products with statistics.
+
+        They are (k,) and (k, width).
+        """
+        if self.logits is None:
+            own = resp.sum(axis=1, dtype=np.float64)
+            return own, self.density.gather(self.x, self.t, resp)
+        lines = Lines(self.logits.pairs, self.logits.extras)
+        return gather_rows(self.rows, self.origin, resp, lines, self.density.width)
 
 
 @dataclass(frozen=True)
@@ -92,24 +121,46 @@ class Emitted:
     def bounds(self) -> list[tuple[int, int]]:
         """Return the row ranges of the tiles, in order."""
         x, k = self.block.x, self.density.n_components
-        columns = x.shape[1] + self.density.width + 4 * k
+        # Compiled passes do not write statistics to memory.
+        width = self.density.width if self._logits is None else 0
+        columns = x.shape[1] + width + 4 * k
         rows = tile_rows(columns, np.dtype(self.numerics.dtype).itemsize)
         return list(tiles(len(x), rows))
 
+    @cached_property
+    def _logits(self) -> Logits | None:
+        """The definition of the scores for compiled passes over rows, or None if there is none."""
+        none, density = np.zeros(self.density.n_components), self.density
+        return density.logits(none, 1.0) if does_soft_blocks(density) else None
+
     def tile(self, a: int, b: int) -> Emissions:
         """Return the scores of the rows a..b of the block."""
-        block, density, dtype = self.block, self.density, self.numerics.dtype
-        x = shifted(block.x[a:b], self.origin, dtype)
-        seen = _ALL if block.mask is None else np.ascontiguousarray(block.mask[a:b])
-        if len(seen):
-            x[~seen] = 0
-        t = density.statistics(x)
-        score = np.empty((density.n_components, b - a), dtype)
-        density.score(x, t, score)
-        top = np.empty(b - a)
-        level(score, np.asarray(density.offset, dtype), seen, top)
+        block, dtype = self.block, self.numerics.dtype
+        rows, origin, seen = block.x[a:b], self.origin, _ALL
+        if block.mask is not None:
+            seen = np.ascontiguousarray(block.mask[a:b])
+            rows, origin = shifted(rows, origin, dtype), np.zeros_like(origin)
+            rows[~seen] = 0
         weight = _NONE if block.weight is None else np.ascontiguousarray(block.weight[a:b])
-        return Emissions(a, x, t, score, top, seen, weight)
+        score, top = self._scored(rows, origin)
+        if len(seen):
+            score[:, ~seen] = 0
+            top[~seen] = 0
+        return Emissions(
+            a, rows, origin, self.density, self._logits, score, top, seen, weight
+        )  # fmt: skip
+
+    def _scored(self, rows: Array, origin: Floats) -> tuple[Array, Floats]:
+        """Return the scores (k, m), relative to the best of each row, and the best (m,)."""
+        density, dtype, logits = self.density, self.numerics.dtype, self._logits
+        if logits is not None:
+            lines = Lines(logits.pairs, logits.extras)
+            return score_rows(rows, origin, logits.eta, logits.offset, lines)
+        x = shifted(rows, origin, dtype)
+        score, top = np.empty((density.n_components, len(x)), dtype), np.empty(len(x))
+        density.score(x, density.statistics(x), score)
+        level(score, np.asarray(density.offset, dtype), top)
+        return score, top
 
     def forwards(self) -> Iterator[Emissions]:
         """Yield all tiles in order."""
