@@ -13,6 +13,7 @@ from emdist.composition.caching import ahead_source, kept_source
 from emdist.composition.footprint import sample_size
 from emdist.composition.forecast import Stage, Trial
 from emdist.composition.make import make_plan, make_space
+from emdist.composition.model import default_seeder
 from emdist.composition.recipe import Recipe
 from emdist.composition.tolerances import make_stop
 from emdist.engines.blas import one_thread
@@ -155,7 +156,9 @@ def tried(
     """
     began = time.monotonic()
     for one in recipes:
-        warm(one.section, source.dtype, source.shape[1])
+        # Kernels of the model and of its seeder, so that the trial times no compiler.
+        for init in ("random", one.fit.init or default_seeder(one.section)):
+            warm(one.section, source.dtype, source.shape[1], init)
     share_kernels(recipes, source, engine)
     fixed = min(_pass(engine, Idle(source), 1) for _ in range(3))
     few = SampledBlocks(source, spread_over(len(source), cores))

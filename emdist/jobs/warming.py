@@ -57,7 +57,12 @@ def _makes(name: str) -> bool:
     return True
 
 
-def warm(section: ModelSection, dtype: np.dtype[np.generic], features: int = 4) -> bool:
+def warm(
+    section: ModelSection,
+    dtype: np.dtype[np.generic],
+    features: int = 4,
+    init: str = "random",
+) -> bool:
     """Compile the kernels that fit and label rows of a model; return whether that was possible.
 
     Nothing is compiled of which the machine has compiled code already.
@@ -70,11 +75,13 @@ def warm(section: ModelSection, dtype: np.dtype[np.generic], features: int = 4) 
         The type of the stored rows.
     features
         The number of features, for models whose options depend on it.
+    init
+        How starting values are chosen.
     """
     rows = _rows(dtype, min(features, _FEATURES))
     source, engine = array_source(rows), LocalEngine(1)
     small = section.model_copy(update={"n_components": 2})
-    recipe = Recipe(small, FitSection(init="random", max_iter=2, on_collapse="regularise"))
+    recipe = Recipe(small, FitSection(init=init, max_iter=2, on_collapse="regularise"))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -90,6 +97,7 @@ def warm(section: ModelSection, dtype: np.dtype[np.generic], features: int = 4) 
                     fitted.spread.origin, numerics, resp,
                 )  # fmt: skip
                 engine.map_reduce(task, range(len(source)))
+            fitted.label(recipe.model, source, engine)
     except (EmdistError, ValueError):
         # Options that suit other numbers of features, say. The fit itself then compiles.
         return False
