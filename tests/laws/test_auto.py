@@ -58,6 +58,8 @@ def fitting(source: Any, **options: Any) -> tuple[Any, list[Pruning]]:
         (100_000, 16, 15, "float32", "batch"),  # few centres
         (1_000, 16, 64, "float32", "batch"),  # few rows
         (1_000_000, 4, 128, "float32", "batch"),  # bounds are nearly as large as the rows
+        (100_000, 128, 1000, "float32", "pruned"),  # sums are larger than bounds
+        (100_000, 128, 2000, "float32", "batch"),  # sums are larger than the rows
         (1_000_000, 4, 128, "float64", "pruned"),
         (1_000_000, 4, 64, "float64", "batch"),  # distances cost as little as bounds
         (9_000_000, 16, 64, "float32", "batch"),  # bounds of more than 64 MiB

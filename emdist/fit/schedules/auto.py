@@ -25,11 +25,13 @@ from emdist.interfaces import Floats, Model, Source
 #: Pruning pays from this many centres on, if the distances of a row take this many products, and
 #: all distances of a pass so many.
 _CENTRES, _OF_ROW, _PRODUCTS = 16, 512, 1 << 26
-#: Bounds may take this part of the size of the rows.
+#: Bounds of rows may take this part of the size of the rows, because a pass reads them all. With
+#: the sums of each block, they may be as large as the rows.
 _SHARE = 3
-#: Pruned iterations begin after this many, when the centres moved less than this part of half the
-#: median distance to the nearest other centre. Before, bounds would fail for most rows.
-_PLAIN, _MOVED = 3, 0.4
+#: Pruned iterations begin after this many, when the root mean square of the centres' movements is
+#: less than this part of half the median distance to the nearest other centre. Before, bounds would
+#: fail for most rows. The sum over all centres would begin later the more of them there are.
+_PLAIN, _MOVED = 3, 0.05
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,9 @@ class Auto:
         n, d = source.shape
         if not is_kmeans(model) or k < _CENTRES or k * d < _OF_ROW or n * d * k < _PRODUCTS:
             return 0
-        needed = bounds_bytes(n, d, k, len(source), 1)
-        return needed if _SHARE * needed <= n * d * source.dtype.itemsize else 0
+        size, needed = n * d * source.dtype.itemsize, bounds_bytes(n, d, k, len(source), 1)
+        pays = _SHARE * bounds_bytes(n, d, k, 0, 1) <= size and needed <= size
+        return needed if pays else 0
 
     def step(self, fit: Fit, state: FitState) -> FitState:
         """Make an iteration."""
@@ -87,7 +90,7 @@ def _settles(state: FitState, means: Floats) -> bool:
     """Return whether centres moved so little in the last iteration that most bounds would hold."""
     if state.iteration < _PLAIN or state.history[-1].restart != state.restart:
         return False
-    moved = math.sqrt(state.history[-1].shift)  # NaN if components were dropped
+    moved = math.sqrt(state.history[-1].shift / len(means))  # NaN if components were dropped
     return moved < _MOVED * float(np.median(0.5 * nearest_other(means)))
 
 
