@@ -18,6 +18,8 @@ from emdist.sums import whole
 _LINES = 20
 #: How many characters of an option of a step are shown.
 _WIDTH = 40
+#: Facts whose values are sentences.
+_SENTENCES = ("doubt", "note")
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,27 @@ class Page:
     texts: Sequence[str] = ()
 
     def to_markdown(self) -> str:
-        """Return the page as two Markdown tables; as one if it has no facts."""
-        lines = []
-        if self.facts or not self.header:
-            facts = [f"| {n} | {_escaped(v)} |" for n, v in self.facts]
+        """Return the page as paragraphs of doubts and notes, a table of facts and the table.
+
+        Sentences are no cells: web pages, such as those of Prefect, cut long cells off.
+        """
+        facts: list[str] = []
+        sentences: list[str] = []
+        last = ""
+        for name, value in self.facts:
+            last = name or last
+            if last in _SENTENCES and name:
+                sentences += [f"**{name}:** {value}", ""]
+            elif last in _SENTENCES:
+                sentences[-2] += f" {value}"
+            else:
+                facts.append(f"| {name} | {_escaped(value)} |")
+        lines = list(sentences)
+        if facts or not (self.header or sentences):
             lines += ["| | |", "|---|---|", *facts]
         if self.header:
             sides = "".join(" --- |" if name in self.texts else " --: |" for name in self.header)
-            lines += [*([""] if lines else []), _line(self.header), f"|{sides}"]
+            lines += [*([""] if facts else []), _line(self.header), f"|{sides}"]
             lines += [_line(row) for row in self.rows]
         return "\n".join(lines) + "\n"
 

@@ -267,3 +267,11 @@ def test_a_page_as_markdown() -> None:
     assert page.to_markdown() == (
         "| | |\n|---|---|\n| a.b | 1 |\n| a.c.d | x\\|y |\n| l | one |\n|  | two |\n| s | 3, 4 |\n"
     )
+
+
+def test_doubts_are_no_cells_of_a_table_in_markdown() -> None:
+    """Prefect's page of an artifact cuts long cells off."""
+    page = Page([("status", "done"), ("doubt", "It is small."), ("", "Too small."), ("data", "x")])
+    assert page.to_markdown() == (
+        "**doubt:** It is small. Too small.\n\n| | |\n|---|---|\n| status | done |\n| data | x |\n"
+    )

@@ -282,7 +282,7 @@ def test_passes_and_doubts_are_in_the_summary(data: Path) -> None:
     summary = done(values(data, prepare=steps, model={"name": "kmeans"}), seen.append)
     page = summary.to_page().to_markdown()
     assert "prepare learned in 2 passes over the data." in page
-    assert "| doubt | standardise: the feature e has the same value in all rows" in page
+    assert "**doubt:** standardise: the feature e has the same value in all rows" in page
     told = [one.message for one in seen if isinstance(one, Warned)]
     assert any("the feature e has the same value" in one for one in told)
 
