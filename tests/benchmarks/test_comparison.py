@@ -25,7 +25,7 @@ from benchmarks.comparison.workload import Absent, Contender, Outcome, Work, Wor
 
 WORKLOADS = {w.name: w for w in all_workloads(SIZES["tiny"])}
 #: These start a cluster for each contender.
-CLUSTERS = {"disk-dask", "dask-threads", "blocks-dask"}
+CLUSTERS = {"disk-dask", "disk-convergence", "dask-threads-64", "blocks-dask"}
 
 
 class Inline:

@@ -19,6 +19,7 @@ _WORKER, _TIMES = 600 * MIB, 4
 def workloads(size: Size) -> Iterator[Workload]:
     """Yield all workloads of this module."""
     yield _larger_than_memory(size)
+    yield _to_convergence(size)
     yield _kept(size)
     yield from _passes(size)
     yield from _sweeps(size)
@@ -45,6 +46,28 @@ def _larger_than_memory(size: Size) -> Workload:
         budget=2 * _WORKER + 400 * MIB,
         repeats=3,
         note="per iteration; two workers of one thread",
+    )
+
+
+def _to_convergence(size: Size) -> Workload:
+    memory = int(2048 * MIB * max(size.disk, 0.25))
+    data = Clusters(_rows(8_000_000_000, size), _FEATURES, _COMPONENTS, spread=3.0)
+    # The schedule, and no cache, of versions that decoded every block in every pass.
+    plain = {"cache": "off", "schedule": "batch"}
+    return Workload(
+        "disk-convergence",
+        f"K-means from Zarr to convergence, {data}, zstd, two workers of {memory // MIB} MiB",
+        "peers",
+        "stored_fit",
+        partial(on_disk, data, chunk_bytes=16 * MIB, compressed=True, decimals=2),
+        (
+            Contender("dask_ml", "dask-ml", at_least=1.5),
+            Contender("emdist", "cache='off', schedule='batch'", plain, at_least=1.5),
+        ),
+        options={"workers": 2, "memory": memory, "max_iter": 2 if size.tiny else 100},
+        tolerances={"norm of centres": 1e-4},
+        repeats=3,
+        note="whole fits; two workers of one thread",
     )
 
 

@@ -10,7 +10,13 @@ from benchmarks.comparison.sizes import Size
 from benchmarks.comparison.workload import MIB, Contender, Workload
 
 #: Rows, features, components.
-SHAPES = ((2_000_000, 16, 64), (200_000, 128, 1000), (200_000, 128, 10_000))
+SHAPES = (
+    (2_000_000, 3, 16),
+    (2_000_000, 16, 64),
+    (50_000, 128, 1000),  # 50 rows for each cluster
+    (200_000, 128, 1000),
+    (200_000, 128, 10_000),
+)
 SEEDERS = ("k-means++", "k-means||", "kmeans")
 #: The number of iterations whose time a seeder may take.
 _ITERATIONS = 5
@@ -23,7 +29,7 @@ def workloads(size: Size) -> Iterator[Workload]:
         data = Clusters(400, d, 20) if size.tiny else Clusters(rows, d, k)
         for name in SEEDERS:
             yield Workload(
-                f"seeding-{name.replace('||', '-parallel')}-{d}x{k}",
+                f"seeding-{name.replace('||', '-parallel')}-{rows // 1000}k-{d}x{k}",
                 f"Seeds by {name}, {data}",
                 "limits",
                 "seeding",
