@@ -9,6 +9,16 @@ from typing import Annotated, Any
 import typer
 
 from emdist.cli.options import EPILOG, Command, Json, command_group, completed, help_text
+from emdist.cli.runs_options import (
+    Model,
+    Older,
+    Run,
+    Runs,
+    State,
+    Storage,
+    location,
+    wanted_runs,
+)
 from emdist.errors import ConfigError
 from emdist.report.answer import REPEAT, reported
 from emdist.report.lines import finite, say
@@ -16,9 +26,6 @@ from emdist.report.page import show as show_page
 
 app = command_group()
 
-#: The states of a run, in the order in which a person thinks of them.
-STATES = ("running", "unclear", "interrupted", "failed", "collapsed", "finished", "max_iter",
-          "deleting", "damaged", "unreadable")  # fmt: skip
 _FOLDER = "runs"
 #: What `--sort` accepts, and the attribute of a run that it stands for.
 _SORTS = {"started": "started", "ended": "ended", "run": "key", "state": "state",
@@ -26,42 +33,6 @@ _SORTS = {"started": "started", "ended": "ended", "run": "key", "state": "state"
           "rows": "rows", "size": "bytes"}  # fmt: skip
 #: The order of these is from the largest or latest on.
 _DESCENDING = ("started", "ended", "iterations", "rows", "bytes")
-
-Run = Annotated[str, typer.Argument(metavar="RUN", help="Folder or URL of a run.")]
-Runs = Annotated[
-    list[str] | None, typer.Argument(metavar="RUN...", help="Folders or URLs of runs.")
-]
-Storage = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--storage-option",
-        metavar="NAME=VALUE",
-        help="Option of the object store, as in region=eu-west-1. Repeatable. Put credentials into "
-        "environment variables.",
-    ),
-]
-State = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAME",
-        help=f"Only runs in this state: {', '.join(STATES)}. Repeatable.",
-        autocompletion=completed(*STATES),
-    ),
-]
-Older = Annotated[
-    str | None,
-    typer.Option(
-        "--older-than",
-        metavar="TIME",
-        help="Only runs of which no file was written for this long, as in 30d, 12h or 2w.",
-    ),
-]
-Model = Annotated[
-    str | None,
-    typer.Option(
-        "--model", "-m", metavar="NAME", help="Only runs of this model; a pattern such as 'var*'."
-    ),
-]
 
 
 def _runs() -> None:
@@ -108,7 +79,7 @@ def ls(
         from emdist.jobs.runs.listing import list_runs
         from emdist.report.runs import page_of_runs
 
-        found, others = list_runs(_location(folder, storage), _wanted(state, older, model))
+        found, others = list_runs(location(folder, storage), wanted_runs(state, older, model))
         values = _sorted([info.to_dict() for info in found], sort)
         if as_json:
             say(json.dumps(finite({"runs": values, "other_folders": others})))
@@ -139,7 +110,7 @@ def show(
         from emdist.report.page import Page
         from emdist.report.runs import page_of_run
 
-        found = show_run(_location(run, storage))
+        found = show_run(location(run, storage))
         if as_json:
             say(json.dumps(finite(found)))
             return
@@ -175,7 +146,7 @@ def compare(
         from emdist.report.runs import page_of_comparison, pages_of_matches
 
         with display("quiet" if as_json else "auto", layer) as listen:
-            found = compare_runs([_location(run, storage) for run in runs or ()], labels, listen)
+            found = compare_runs([location(run, storage) for run in runs or ()], labels, listen)
         if as_json:
             say(json.dumps(finite(found)))
             return
@@ -254,10 +225,10 @@ def rm(
 
         keep = KeptParts(keep_model, keep_labels)
         refused: list[tuple[Any, str]] = []
-        places = [_location(run, storage) for run in runs or ()]
+        places = [location(run, storage) for run in runs or ()]
         if expired or older is not None or state or model is not None:
-            wanted = _wanted(state, older, model)
-            places = places or [_location(_FOLDER, storage)]
+            wanted = wanted_runs(state, older, model)
+            places = places or [location(_FOLDER, storage)]
             removals, refused = _meeting(places, wanted, keep, force, expired)
         elif places:
             # All are checked before the first is deleted.
@@ -320,34 +291,6 @@ def _print_removals(
         say(json.dumps({"deleted": done, "runs": values, "refused": left}))
     else:
         show_page(page_of_removals(values, done))
-
-
-def _wanted(state: list[str] | None, older: str | None, model: str | None) -> Any:
-    """Return the conditions that options state; ConfigError if one is not valid."""
-    from emdist.inputs.durations import parse_duration
-    from emdist.jobs.runs.listing import RunFilter
-
-    try:
-        seconds = None if older is None else parse_duration(older)
-    except ValueError as error:
-        raise ConfigError(f"--older-than: {error}.") from None
-    return RunFilter(tuple(state or ()), seconds, model or "")
-
-
-def _location(path: str, storage: list[str] | None) -> Any:
-    """Return the location of a path or URL, with the options of the object store."""
-    from emdist.store.places.location import Location
-
-    options = {}
-    for text in storage or ():
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip():
-            raise ConfigError(
-                f"--storage-option {name.strip()[:40]!r} has no value; expected NAME=VALUE, as in "
-                "region=eu-west-1."
-            )
-        options[name.strip()] = value.strip()
-    return Location(path, options)
 
 
 def _sorted(values: list[dict[str, Any]], sort: str) -> list[dict[str, Any]]:

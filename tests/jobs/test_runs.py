@@ -774,6 +774,6 @@ def test_a_run_is_shown_with_what_it_takes_on_disk(runs: Path) -> None:
 
 
 def test_states_are_those_of_the_command_line() -> None:
-    from emdist.cli import runs as command
+    from emdist.cli import runs_options as command
 
     assert tuple(STATES) == command.STATES
