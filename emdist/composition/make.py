@@ -228,7 +228,14 @@ def make_fit(
         listen,
         space.geometry,
         before=Reached() if earlier is None else earlier.reached_on(survey.spread),
+        memory=earlier.memory if earlier is not None and goes_on(recipe, given) else None,
     )
+
+
+def goes_on(recipe: Recipe, given: Given) -> bool:
+    """Return whether the fit goes on with the statistics of an earlier fit of its stream."""
+    known = given.earlier is not None and given.earlier.memory is not None
+    return known and bool(getattr(recipe.schedule, "stream", False))
 
 
 def run_location(config: Config, key: str | None = None) -> Location:
@@ -322,6 +329,7 @@ def make_plan(
     reference: Fitted | None = None,
 ) -> Plan:
     """Return the plan of one fit of a run, whose components get the numbers of `reference`."""
+    earlier = given.earlier
     return Plan(
         source,
         engine,
@@ -334,4 +342,5 @@ def make_plan(
         listen,
         recipe.name,
         reference,
+        earlier.spread.origin if earlier is not None and goes_on(recipe, given) else None,
     )

@@ -297,6 +297,11 @@ def make_schedule(section: FitSection, model: Model[Any]) -> Schedule:
     name, options = section.schedule, section.schedule_options
     made: Schedule = named(SCHEDULES, "schedule", name, options, "fit.schedule_options")
     made.check(model)
+    if getattr(made, "stream", False) and section.n_init > 1:
+        raise ConfigError(
+            f"A stream is one fit that goes on with each run, but fit.n_init is {section.n_init}. "
+            "Set fit.n_init to '1', or leave stream out of fit.schedule_options."
+        )
     if isinstance(model, HiddenMarkov) and name not in ("auto", "batch"):
         raise ConfigError(
             f"fit.schedule: {name} adds or extrapolates parts of passes, which the counts of a "

@@ -53,7 +53,7 @@ class Results(Learning):
 
     def _adopt(self, fitted: Fitted, section: ModelSection) -> None:
         """Set the fitted attributes from a fitted or given model."""
-        stopped = fitted.status not in (fit.state.Status.MAX_ITER, fit.state.Status.RUNNING)
+        stopped = not fitted.status.is_open
         found = {"converged_": stopped, **self._attributes(fitted, section)}
         if fitted.status is fit.state.Status.GIVEN:
             found = {name: value for name, value in found.items() if name not in _OF_A_FIT}

@@ -73,6 +73,8 @@ class Fit:
     comparable
         How many of the two iterations before had the same objective function, which means the
         same temperature and no random draws.
+    memory
+        What the schedule keeps from an earlier fit that this one continues, or None.
     """
 
     source: Source
@@ -93,6 +95,7 @@ class Fit:
     before: Reached = field(default_factory=Reached)
     iteration_index: IterationIndex | None = None
     comparable: int = 2
+    memory: Any = None
 
     @property
     def origin(self) -> Floats:

@@ -51,7 +51,7 @@ def seeded(fit: Fit, state: FitState) -> FitState:
         shared=shared,
         iteration=0,
         sums=None,
-        memory=None,
+        memory=fit.memory,
         status=Status.RUNNING,
     )
 

@@ -50,19 +50,51 @@ class Folded:
     groups: int = 0
 
 
-def online_step(fit: Fit, state: FitState, passes: int, wanted: int | None, fold: Fold) -> FitState:
+@dataclass(frozen=True)
+class Streamed:
+    """The state of a stream at the end of a run, from which the run of the next rows goes on.
+
+    Attributes
+    ----------
+    params
+        The parameters, relative to the origin of the fit.
+    memory
+        The running statistics, relative to the same origin.
+    """
+
+    params: Any
+    memory: Folded
+
+
+def streamed(state: FitState) -> Streamed | None:
+    """Return what a finished fit leaves for the next rows; None if it keeps no statistics."""
+    kept = isinstance(state.memory, Folded) and state.memory.sums is not None
+    if state.status is not Status.STREAMED or not kept:
+        return None
+    return Streamed(state.params, state.memory)
+
+
+def online_step(
+    fit: Fit, state: FitState, passes: int, wanted: int | None, fold: Fold, stream: bool = False
+) -> FitState:
     """Make one of `passes` online passes, or later a batch iteration.
+
+    In a `stream`, the fit ends with the last online pass, and its statistics are kept: a batch
+    iteration would forget the rows that came before.
 
     An online pass takes the groups in a random order that follows from the random seed. A batch
     iteration is also made if moments must be taken about means, because the means move from group
     to group.
     """
     fit = at_iteration(fit, state)
-    if state.iteration >= passes or fit.numerics(state.params).centred:
+    batch = state.iteration >= passes or fit.numerics(state.params).centred
+    if batch and not stream:
         return replace(Batch().step(fit, state), memory=None)
     parts = groups(len(fit.source), wanted)
     rng = np.random.default_rng([state.seed, state.restart, state.iteration, _STREAM])
-    return sweep(fit, state, [parts[g] for g in rng.permutation(len(parts))], fold)
+    found = sweep(fit, state, [parts[g] for g in rng.permutation(len(parts))], fold)
+    ended = stream and found.iteration >= passes
+    return replace(found, status=Status.STREAMED) if ended else found
 
 
 def sweep(fit: Fit, state: FitState, parts: Sequence[Sequence[int]], fold: Fold) -> FitState:

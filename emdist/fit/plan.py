@@ -12,7 +12,8 @@ from emdist.fit.fit import Fit
 from emdist.fit.fitted import Fitted
 from emdist.fit.survey import Survey, SurveyTask
 from emdist.fit.together.abreast import Step
-from emdist.interfaces import Engine, Model, Source
+from emdist.fit.together.sweep import narrowed
+from emdist.interfaces import Engine, Floats, Model, Source
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class Plan:
         whose checkpoints hold only its own state.
     reference
         An earlier model. The components of the result get the numbers of those of this model.
+    origin
+        The origin (d,) of a stream that this fit goes on with; None for the data's own.
     """
 
     source: Source
@@ -74,6 +77,12 @@ class Plan:
     listen: Listener = unheard
     name: str = ""
     reference: Fitted | None = None
+    origin: Floats | None = None
+
+    def seen(self, survey: Survey) -> Survey:
+        """Return what this fit sees of the survey of all fits of the run."""
+        found = narrowed(survey, self.survey)
+        return found if self.origin is None else found.about(self.origin)
 
     def aligned(self, found: Fitted) -> Fitted:
         """Return the result of the fit with its components in the order of the reference."""

@@ -25,6 +25,7 @@ from emdist.fit.extend import reopened
 from emdist.fit.fit import Fit
 from emdist.fit.fitted import Fitted, result
 from emdist.fit.observed import bare, instead
+from emdist.fit.online import Streamed, streamed
 from emdist.fit.plan import Plan, hear, tell
 from emdist.fit.prepared_blocks import uncached
 from emdist.fit.preparing import Preparing
@@ -40,7 +41,6 @@ from emdist.fit.together.sweep import (
     decode_fits,
     encode_fits,
     merged,
-    narrowed,
     scored_together,
 )
 from emdist.inputs.names import names_of
@@ -181,7 +181,7 @@ class Run:
         )
 
     def _set_up(self, survey: Survey) -> tuple[Fit, ...]:
-        return tuple(one.setup(narrowed(survey, one.survey)) for one in self.plans)
+        return tuple(one.setup(one.seen(survey)) for one in self.plans)
 
     def check_data(self) -> None:
         """Raise RunMismatchError if the data are not what was surveyed. See `Watch.check`."""
@@ -289,11 +289,15 @@ class Run:
                 raise CheckpointError(
                     f"{what} in {self.folder.location} has not finished: {state.status.value}"
                 )
-            spread = narrowed(self.survey(), plan.survey).spread
+            spread = plan.seen(self.survey()).spread
             names = names_of(plan.source)
             made = result(state.best, spread, state.history, names, self.preparation)
             found.append(plan.aligned(made))
         return tuple(found)
+
+    def streams(self) -> tuple[Streamed | None, ...]:
+        """Return what each finished fit leaves for the next rows of a stream, or None."""
+        return tuple(map(streamed, self.state().fits))
 
     def scores(self, entropy: bool) -> list[Score]:
         """Return the score of each result on all rows, in one more read. See `scored_together`."""

@@ -45,11 +45,15 @@ class Earlier:
         The spread of the rows that it read.
     params
         The parameters that it ended with.
+    memory
+        What its schedule keeps for the next rows of a stream, relative to the origin of `spread`;
+        None if it is no stream.
     """
 
     reached: Reached
     spread: Spread
     params: Any
+    memory: Any = None
 
     def reached_on(self, spread: Spread) -> Reached:
         """Return what it reached if `spread` shows no difference of the rows, or else NaN."""

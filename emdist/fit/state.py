@@ -20,13 +20,21 @@ class Status(Enum):
     SETTLED = "converged (the centres stopped moving)"
     UNCHANGED = "converged (no row changes its cluster any more)"
     GIVEN = "given (nothing was fitted)"
+    STREAMED = "up to date with these rows. A stream goes on with the next ones."
     MAX_ITER = (
         "not converged (max_iter was reached). Raise max_iter or tol, or look at the history."
     )
 
     @property
+    def is_open(self) -> bool:
+        """Whether more iterations, or more rows of a stream, would go on from here."""
+        return self in (Status.RUNNING, Status.MAX_ITER, Status.STREAMED)
+
+    @property
     def outcome(self) -> str:
-        """The status as one word for programs: running, converged, given or max_iter."""
+        """The status as one word for programs: running, converged, given, streamed or
+        max_iter.
+        """
         converged = self in (Status.CONVERGED, Status.SETTLED, Status.UNCHANGED)
         return "converged" if converged else self.name.lower()
 

@@ -68,6 +68,19 @@ class Survey:
     shifted: bool | NDArray[np.bool_]
     sample: Sample
 
+    def about(self, origin: Floats) -> Survey:
+        """Return this survey with another `origin` (d,), to which a fit's statistics are relative.
+
+        What `dataclasses.replace` makes of it has its own origin again.
+        """
+        found, own = replace(self), self.spread
+        by = own.origin - origin
+        moved = replace(
+            own, origin=origin, mean=own.mean + by, low=own.low + by, high=own.high + by
+        )
+        vars(found)["spread"] = moved  # In place of the property that is computed once.
+        return found
+
     def __add__(self, other: Survey) -> Survey:
         distinct = np.union1d(self.distinct, other.distinct)[: self.wanted]
         return Survey(

@@ -217,10 +217,14 @@ class Job(ABC, Generic[C, T]):
         self.run.check_data()
         folder = self.run.folder
         folder.check_owner(self.run.epoch)
-        extra = {"reading": self.config.data.reading()}
+        extra, streams = {"reading": self.config.data.reading()}, self.run.streams()
         saved = {
             name: save_fitted(
-                folder.location.child(name), self.recipes[index].section, found[index], extra
+                folder.location.child(name),
+                self.recipes[index].section,
+                found[index],
+                extra,
+                streams[index],
             )
             for name, index in models.items()
         }

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from emdist.composition.model import CENTRES, make_model
 from emdist.errors import CheckpointError, NotFoundError, RunError, StartError
 from emdist.fit.events import Listener, Warned
 from emdist.fit.fitted import Fitted
+from emdist.fit.online import Streamed
 from emdist.fit.start import Earlier, Given, Reached
 from emdist.inputs.names import both, match, names_of
 from emdist.interfaces import Source
 from emdist.jobs.finished import SUMMARY, sealed
-from emdist.jobs.records import load_fitted, recorded_config
+from emdist.jobs.records import load_fitted, load_stream, recorded_config
 from emdist.models.arrays import arrays_of
 from emdist.quality.drift import Reference, check_drift
 from emdist.settings.config import Config, DriftSection, ModelSection
@@ -50,6 +51,8 @@ class Origin:
         What identifies it.
     reference
         What it had on its own data.
+    stream
+        The state of the stream that it belongs to, or None.
     """
 
     place: Location
@@ -57,12 +60,16 @@ class Origin:
     fitted: Fitted
     sha256: str
     reference: Reference
+    stream: Streamed | None = None
 
     def given(self) -> Given:
         """Return its parameters as starting values."""
-        fitted, model = self.fitted, make_model(self.section)
+        fitted, model, memory = self.fitted, make_model(self.section), None
+        if self.stream is not None:
+            # Its components have the order of the statistics, and not that of an earlier model.
+            fitted, memory = replace(fitted, params=self.stream.params), self.stream.memory
         moved = model.translate(fitted.params, fitted.spread.origin)
-        earlier = Earlier(Reached(), fitted.spread, fitted.params)
+        earlier = Earlier(Reached(), fitted.spread, fitted.params, memory)
         if self.section.name in CENTRES:
             return Given(model.locations(moved), earlier=earlier)
         arrays = dict(arrays_of(moved.components))
@@ -107,7 +114,20 @@ def find_origin(config: Config, run: Location, source: Source, listen: Listener)
         found = _loaded(Location(asked, config.run.storage_options))
     if found is not None:
         _check(config, found, source)
+        _tell_stream(config, found, listen)
     return found
+
+
+def _tell_stream(config: Config, found: Origin, listen: Listener) -> None:
+    """Warn if the run is part of a stream whose statistics the earlier model does not have."""
+    if config.fit.schedule_options.get("stream") and found.stream is None:
+        listen(
+            Warned(
+                f"fit.schedule_options has stream: true, but {found.reference.name} has no "
+                "statistics of a stream: it was fitted without this option, or lost a component at "
+                "its end. This run starts from its parameters, and its statistics start anew."
+            )
+        )
 
 
 def _again(config: Config, asked: str, kept: Origin | None) -> Origin | None:
@@ -154,14 +174,15 @@ def _begun(run: Location) -> tuple[bool, Origin | None]:
     reference = Reference(
         str(told.get("place")), told.get("score"), None if shares is None else tuple(shares)
     )
-    return True, Origin(found.place, found.section, found.fitted, found.sha256, reference)
+    return True, replace(found, reference=reference)
 
 
 def _loaded(place: Location) -> Origin:
     place = published(place, "model")
     section, fitted, _ = load_fitted(place)
     reference = _reference(place, section, fitted)
-    return Origin(place, section, fitted, read_model(place).sha256, reference)
+    stream = load_stream(place, section)
+    return Origin(place, section, fitted, read_model(place).sha256, reference, stream)
 
 
 def _reference(place: Location, section: ModelSection, fitted: Fitted) -> Reference:

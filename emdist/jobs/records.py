@@ -13,6 +13,7 @@ from emdist.composition.model import make_model, param_types
 from emdist.composition.recipe import Recipe
 from emdist.errors import CheckpointError, ConfigError, NotFoundError
 from emdist.fit.fitted import Fitted, leading, result
+from emdist.fit.online import Streamed
 from emdist.fit.preparing import PREPARE, decoded, encoded
 from emdist.fit.soundness import check_params, check_spread, check_state
 from emdist.fit.start import Given
@@ -26,13 +27,16 @@ from emdist.prepare.preparation import Preparation
 from emdist.runtime.arithmetic import arithmetic, differing
 from emdist.runtime.version import version
 from emdist.settings.config import Config, FitSection, ModelSection, ReadingSection, make_section
+from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location
 from emdist.store.runs.codec import decode, encode
-from emdist.store.runs.model_files import read_model, save_model
+from emdist.store.runs.model_files import FROM, read_model, save_model
 from emdist.store.runs.run_folder import RunFolder
 
 #: The entry of a model's metadata, and the folder of its arrays, about how rows are prepared.
 _PREPARE = "prepare"
+#: The same for the statistics of a stream.
+_STREAM = "stream"
 #: Packages whose versions are recorded with every run and model, besides those that compute.
 _RECORDED = ("zarr", "dask", "distributed", "safetensors")
 
@@ -118,9 +122,16 @@ def recorded_config(record: Mapping[str, Any], run: Location) -> Mapping[str, An
 
 
 def save_fitted(
-    location: Location, section: ModelSection, fitted: Fitted, extra: Mapping[str, Any]
+    location: Location,
+    section: ModelSection,
+    fitted: Fitted,
+    extra: Mapping[str, Any],
+    stream: Streamed | None = None,
 ) -> str:
-    """Store a model with all that `load_fitted` needs; return the SHA-256 of its data."""
+    """Store a model with all that `load_fitted` needs; return the SHA-256 of its data.
+
+    `stream` is what the next run of a stream goes on with; see `load_stream`.
+    """
     arrays, value = encode(fitted)
     meta = {
         **ABOUT,
@@ -133,6 +144,9 @@ def save_fitted(
     if fitted.preparation is not None:
         own, meta[_PREPARE] = encoded(fitted.preparation)
         stored |= {f"{_PREPARE}/{name}": value for name, value in own.items()}
+    if stream is not None:
+        own, meta[_STREAM] = encode(stream)
+        stored |= {f"{_STREAM}/{name}": value for name, value in own.items()}
     return save_model(location, stored, meta)
 
 
@@ -158,21 +172,54 @@ def load_fitted(location: Location) -> tuple[ModelSection, Fitted, dict[str, Any
     return section, fitted, saved.meta
 
 
+def load_stream(location: Location, section: ModelSection) -> Streamed | None:
+    """Return the state of the stream that a saved model belongs to; None if it is of no stream.
+
+    Raises
+    ------
+    CheckpointError
+        If it is damaged.
+    """
+    saved = read_model(location)
+    if _STREAM not in saved.meta:
+        return None
+    own = _of_part(saved.arrays, _STREAM)
+    try:
+        return decode(Streamed, own, saved.meta[_STREAM], param_types(section))
+    except (ValueError, CheckpointError) as error:
+        raise CheckpointError(
+            f"The statistics of the stream of {location} cannot be read: {error}. Fit again."
+        ) from None
+
+
+def _of_part(arrays: Mapping[str, Any], part: str) -> dict[str, Any]:
+    """Return the arrays of one part of what is stored with a model."""
+    start = f"{part}/"
+    return {name.removeprefix(start): one for name, one in arrays.items() if name.startswith(start)}
+
+
 def _preparation(
     arrays: Mapping[str, Any], meta: Mapping[str, Any], fitted: Fitted
 ) -> Preparation | None:
     """Return how rows are prepared for a stored model; None if they are not."""
     if _PREPARE not in meta:
         return None
-    start = f"{_PREPARE}/"
-    own = {name.removeprefix(start): one for name, one in arrays.items() if name.startswith(start)}
-    made = decoded(own, meta[_PREPARE])
+    made = decoded(_of_part(arrays, _PREPARE), meta[_PREPARE])
     if made.n_features != fitted.n_features:
         raise CheckpointError(
             f"the steps of prepare make {made.n_features} features, and the model has "
             f"{fitted.n_features}"
         )
     return made
+
+
+def _seen(location: Location, section: ModelSection, fit: FitSection, survey: Survey) -> Survey:
+    """Return the survey of a run about the origin of the stream that it goes on with, if any."""
+    begun = location.child(FROM)
+    goes_on = fit.schedule_options.get("stream") and open_folder(begun).exists("model.json")
+    if not goes_on or load_stream(begun, section) is None:
+        return survey
+    return survey.about(load_fitted(begun)[1].spread.origin)
 
 
 def load_latest(location: Location) -> tuple[ModelSection, Fitted] | None:
@@ -191,7 +238,7 @@ def load_latest(location: Location) -> tuple[ModelSection, Fitted] | None:
     fit = make_section(FitSection, config["fit"], f"{location}: fit")
     types = Recipe(section, fit).types
     state = decode(FitState, saved.arrays, saved.meta, types)
-    spread = decode(Survey, survey.arrays, survey.meta).spread
+    spread = _seen(location, section, fit, decode(Survey, survey.arrays, survey.meta)).spread
     model = make_model(section, spread)
     check_state(model, state, len(spread.origin))
     best = leading(state, model.minimises)

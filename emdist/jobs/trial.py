@@ -192,7 +192,12 @@ def tried(
     stops = [
         make_stop(one, one.fit, survey, make_space(one, survey).unit).max_iter for one in recipes
     ]
-    return trial, max(stops)
+    # A stream ends with its online passes.
+    streams = [
+        getattr(one.schedule, "passes", most) if getattr(one.schedule, "stream", False) else most
+        for one, most in zip(recipes, stops, strict=True)
+    ]
+    return trial, max(map(min, stops, streams))
 
 
 def _pass(engine: Engine, task: Callable[[int], Sums], blocks: int) -> float:
@@ -240,7 +245,9 @@ def _fit(recipes: Sequence[Recipe], source: Source, engine: Engine, given: Given
         began = clock.read()
         surveys = surveyed_together([plan.survey for plan in plans], clock)
         times = [clock.read()]
-        fits = tuple(plan.setup(survey) for plan, survey in zip(plans, surveys, strict=True))
+        fits = tuple(
+            plan.setup(plan.seen(survey)) for plan, survey in zip(plans, surveys, strict=True)
+        )
         state = SweepState(tuple(FitState(plan.seed) for plan in plans))
         for reached, _ in advanced_together(fits, state, _unheard, _silent):
             state = reached

@@ -10,7 +10,6 @@ from emdist.composition.model import CENTRES, free_parameters, kind_of
 from emdist.fit.criteria import CRITERIA, OF_LABELS, Judged
 from emdist.fit.fitted import Fitted
 from emdist.fit.moments import Moments
-from emdist.fit.state import Status
 from emdist.fit.together.sweep import Score
 from emdist.quality.doubts import Doubt, degenerate, mean_floor, weighed
 from emdist.quality.separation import Separation
@@ -125,7 +124,7 @@ def rows_of(
             {criterion: numbers[i] for criterion, numbers in values.items()},
             fitted.iterations,
             fitted.restart,
-            fitted.status not in (Status.MAX_ITER, Status.RUNNING),
+            not fitted.status.is_open,
             _degenerate(section, fitted, one),
         )
         for i, (name, (section, fitted, _), one) in enumerate(zip(names, each, known, strict=True))

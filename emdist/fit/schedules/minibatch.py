@@ -35,10 +35,14 @@ class MiniBatch:
     groups
         The number of mini-batches in a pass. By default 16, or the number of blocks if that is
         smaller.
+    stream
+        Whether the rows are part of a stream. The fit then ends after the online passes, and keeps
+        its statistics: a run that starts from it (fit.from) goes on with them.
     """
 
     passes: Passes = 1
     groups: Groups = None
+    stream: bool = False
 
     @property
     def memory(self) -> type[Folded]:
@@ -56,7 +60,7 @@ class MiniBatch:
 
     def step(self, fit: Fit, state: FitState) -> FitState:
         """Make an online pass, or after `passes` of them a batch iteration."""
-        return online_step(fit, state, self.passes, self.groups, cumulated)
+        return online_step(fit, state, self.passes, self.groups, cumulated, self.stream)
 
 
 schedule = MiniBatch

@@ -59,11 +59,15 @@ class Stepwise:
     groups
         The number of groups of blocks, and so of M-steps in an online pass. By default 16, or the
         number of blocks if that is smaller.
+    stream
+        Whether the rows are part of a stream. The fit then ends after the online passes, and keeps
+        its statistics: a run that starts from it (fit.from) goes on with them.
     """
 
     passes: Passes = 2
     alpha: Annotated[float, Field(gt=0.5, le=1)] = 0.7
     groups: Groups = None
+    stream: bool = False
 
     @property
     def memory(self) -> type[Folded]:
@@ -77,7 +81,7 @@ class Stepwise:
     def step(self, fit: Fit, state: FitState) -> FitState:
         """Make an online pass, or after `passes` of them a batch iteration."""
         fold = Averaged(fit.survey.spread.weight, self.alpha)
-        return online_step(fit, state, self.passes, self.groups, fold)
+        return online_step(fit, state, self.passes, self.groups, fold, self.stream)
 
 
 schedule = Stepwise
