@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from emdist.composition.caching import ahead_source
-from emdist.composition.make import make_engine, make_source
+from emdist.composition.make import in_sequence, make_engine, make_source
 from emdist.composition.model import CENTRES, make_model
 from emdist.errors import CheckpointError, NotFoundError
 from emdist.fit.events import Listener, Progress, Warned, unheard
@@ -84,7 +84,8 @@ def describe_run(
     """
     section, fitted, meta = load_fitted(run)
     reading = reading_of(run, section, meta)
-    opened = make_source((data or data_of(run)).read_as(reading))
+    read_as = (data or data_of(run)).read_as(reading)
+    opened = in_sequence(make_source(read_as), read_as, section)
     source: Source = fitted.prepared(opened)
     if doubt := fitted.check_features(source):
         listen(Warned(doubt))

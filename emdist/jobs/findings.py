@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from emdist.composition.make import make_source
+from emdist.composition.make import in_sequence, make_source
 from emdist.errors import NotFoundError
 from emdist.fit.fitted import Fitted
 from emdist.interfaces import Engine, Source
@@ -77,4 +77,5 @@ def data_source(
     run: Location, section: ModelSection, meta: dict[str, Any], data: NewDataSection
 ) -> Source:
     """Return data as the model of a run reads them."""
-    return make_source(data.read_as(reading_of(run, section, meta)))
+    read_as = data.read_as(reading_of(run, section, meta))
+    return in_sequence(make_source(read_as), read_as, section)

@@ -14,6 +14,7 @@ from emdist import GaussianHMM
 from emdist.composition.sweep_config import make_sweep_config
 from emdist.errors import ConfigError, ShapeError, StartError
 from emdist.interfaces import Floats
+from emdist.jobs.describe import describe_run
 from emdist.jobs.job import Job
 from emdist.jobs.label import label_data
 from emdist.jobs.run import open_job
@@ -248,3 +249,17 @@ def test_a_sweep_compares_states_and_families_by_bic(x: Floats, tmp_path: Path) 
         emdist.Sweep(emdist.KMeans(), {"n_clusters": [2]}).fit(x, lengths=[240])
     with pytest.raises(ConfigError, match="icl"):
         emdist.Sweep(est, grid, criterion="icl").fit(x, lengths=LENGTHS)
+
+
+def test_a_run_is_described_and_goes_on_in_another(x: Floats, tmp_path: Path) -> None:
+    path = stored(tmp_path / "x.zarr", x)
+    run = completed(tmp_path / "run", {"path": path, "lengths": LENGTHS})
+    found = describe_run(Location(str(run)))
+    labels = zarr.open_group(run / "labels.zarr")["labels"][:]
+    rows = found.to_frame("clusters")["rows"].tolist()
+    assert rows == np.bincount(labels).tolist()
+    data = {"path": path, "lengths": LENGTHS}
+    after = completed(tmp_path / "after", data, fit={"from": str(run)})
+    one, two = (emdist.load(each) for each in (run, after))
+    assert two.lower_bounds_[0] >= one.lower_bound_ - 1e-12
+    np.testing.assert_allclose(two.transmat_, one.transmat_, atol=1e-3)
