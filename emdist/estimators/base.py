@@ -194,6 +194,9 @@ class Estimator(
             warnings.warn(worded(doubt.message, "parameters"), ConvergenceWarning, stacklevel=3)
         for doubt in quality.doubts.doubts_of(model, self._fitted):
             warnings.warn(worded(doubt.message, "parameters"), DegenerateWarning, stacklevel=3)
+        for doubt in quality.evidence.doubts_of_evidence(model, self._fitted, state.history):
+            category = DegenerateWarning if doubt.kind == "few" else UserWarning
+            warnings.warn(worded(doubt.message, "parameters"), category, stacklevel=3)
         self._remember(fit.prepared_blocks.uncached(source), engine, X, before)
         return self
 

@@ -11,6 +11,7 @@ from emdist.jobs.job import Job
 from emdist.jobs.records import versions
 from emdist.quality.doubts import Doubt, doubts_of, unfinished
 from emdist.quality.drift import check_drift, drift_doubts, drift_figures
+from emdist.quality.evidence import doubts_of_evidence
 from emdist.report.opening import fit_opening
 from emdist.report.summary import Summary, summarise
 from emdist.settings.config import Config
@@ -39,7 +40,9 @@ class FitJob(Job[Config, Summary]):
     def doubts(self) -> tuple[Doubt, ...]:
         cut = unfinished(self.fitted, "fit.max_iter", "fit.tol")
         drifted = () if self._drift is None else drift_doubts(self._drift, self.config.drift)
-        return (*cut, *doubts_of(self.config.model, self.fitted), *drifted)
+        model = self.config.model
+        own = (*doubts_of(model, self.fitted), *doubts_of_evidence(model, self.fitted))
+        return (*cut, *own, *drifted)
 
     def finish(self) -> None:
         self._save({"final": 0})

@@ -15,6 +15,7 @@ from emdist.interfaces import Source
 from emdist.jobs.job import Job
 from emdist.jobs.records import versions
 from emdist.quality.doubts import Doubt, doubts_of
+from emdist.quality.evidence import doubts_of_evidence
 from emdist.quality.ranking import (
     Naming,
     Row,
@@ -67,7 +68,8 @@ class SweepJob(Job[SweepConfig, SweepSummary]):
     @property
     def doubts(self) -> tuple[Doubt, ...]:
         families = [row.family for row in self.rows]
-        own = doubts_of(self.recipes[self.chosen].section, self.fitted)
+        section = self.recipes[self.chosen].section
+        own = (*doubts_of(section, self.fitted), *doubts_of_evidence(section, self.fitted))
         return (
             *doubts_about(self.rows, self.chosen, self.criterion, _NAMES, families),
             *self._weighed,

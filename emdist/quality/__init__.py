@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from emdist.quality import doubts as doubts
+    from emdist.quality import evidence as evidence
     from emdist.quality import ranking as ranking
     from emdist.quality import separation as separation
 else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -24,7 +25,11 @@ from emdist.settings.config import ModelSection
 #: Kinds of doubts. About a fit: components on the variance floor, components that coincide, or an
 #: end before convergence. About a choice: it is at the edge of what was tried, or a heuristic's, or
 #: weights have another sum than rows. About data: they have drifted from an earlier model.
-Kind = Literal["floor", "coincident", "unfinished", "edge", "heuristic", "weights", "drift"]
+#: About what rows can tell: see `emdist.quality.evidence`.
+Kind = Literal[
+    "floor", "coincident", "unfinished", "edge", "heuristic", "weights", "drift", "starts", "units",
+    "few", "overlap",
+]  # fmt: skip
 
 #: A component with a prior must hold this many rows before its width depends on them.
 _ROWS = 2.0
@@ -66,11 +71,13 @@ def unfinished(fitted: Fitted, max_iter: str, tol: str) -> tuple[Doubt, ...]:
     """Return the doubt about a fit that max_iter ended; `max_iter` and `tol` name the settings."""
     if fitted.status is not Status.MAX_ITER:
         return ()
+    change = abs(fitted.history[-1].change) if fitted.history else math.nan
+    still = f", the objective by {change:.2g} in the last iteration" if change > 0 else ""
     what = (
         f"The best restart had not converged when it reached {max_iter} after "
         f"{fitted.iterations} iteration{'s' * (fitted.iterations != 1)}: its parameters still "
-        f"change. Raise {max_iter}, or raise {tol} if the last changes in the history are small "
-        "enough for you."
+        f"change{still}. Raise {max_iter}, or raise {tol} if the last changes in the history are "
+        "small enough for you."
     )
     return (Doubt("unfinished", (), what),)
 
