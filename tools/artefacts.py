@@ -143,7 +143,11 @@ def check(folder: Path) -> str:
         (about,) = (name for name in names if name.endswith(".dist-info/METADATA"))
         metadata = Parser().parsestr(archive.read(about).decode())
     version = metadata["Version"]
-    modules = {name for name in tracked() if re.match(r"emdist/.*(\.py|\.yaml|py\.typed)$", name)}
+    modules = {
+        name
+        for name in tracked()
+        if re.match(r"emdist/.*(\.py|\.yaml|\.css|\.js|py\.typed)$", name)
+    }
     wrong = {
         "the wheel lacks": modules - names,
         "the wheel holds more than emdist": {

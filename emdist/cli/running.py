@@ -45,7 +45,11 @@ def _already_complete(summary: Mapping[str, Any]) -> Page:
 def _next(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what the user can do with the result of a run, as facts of a page."""
     run = quote(summary["run"])
-    lines = [f"emdist inspect {run}", f"emdist label {run} NEW.zarr LABELS.zarr"]
+    lines = [
+        f"emdist inspect {run}",
+        f"emdist report {run}",
+        f"emdist label {run} NEW.zarr LABELS.zarr",
+    ]
     if summary.get("result", {}).get("status") == Status.MAX_ITER.outcome:
         lines.insert(
             0,

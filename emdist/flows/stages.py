@@ -15,6 +15,7 @@ from emdist.fit.events import Warned
 from emdist.flows.assets import stage
 from emdist.flows.ending import check_late
 from emdist.flows.naming import title
+from emdist.flows.reporting import report
 from emdist.flows.script import current
 from emdist.flows.telling import Teller, say, teller
 from emdist.flows.templates import SET, current_run, with_values
@@ -148,6 +149,7 @@ def _stages(job: Job[Any, Any], publish: Publish, tell: Teller) -> dict[str, Any
     def summarise() -> dict[str, Any]:
         summary = job.summarise(held_back["labelled"])
         publish(summary, tell)
+        report(job.run.folder.location, tell)
         held_back["summary"] = summary.to_dict()  # Too large to return: a part per component.
         return {"run": held_back["summary"]["run"]}
 

@@ -159,6 +159,14 @@ class Teller:
             "plan", lambda: create_markdown_artifact(page, f"{self.slug}-plan", about)
         )
 
+    def reported(self, card: str, place: str) -> None:
+        """Publish the model card of the run, with the place of its report."""
+        page = f"The report is one page: `{place}`\n\n{card}{_link_to_run()}"
+        about = f"{self.title}: the model card, and where the report is"
+        self._poster.post(
+            "report", lambda: create_markdown_artifact(page, f"{self.slug}-report", about)
+        )
+
     def finished(self, markdown: str, components: list[dict[str, Any]]) -> None:
         """Publish the summary as a page and the components as a table."""
         table = sorted(components, key=lambda row: -float(row["labelled"]))

@@ -6,15 +6,15 @@ import json
 from typing import Any
 
 from emdist.composition.caching import ahead_source
-from emdist.composition.make import in_sequence, make_engine, make_source
+from emdist.composition.make import make_engine
 from emdist.composition.model import CENTRES, make_model
 from emdist.errors import CheckpointError, NotFoundError
 from emdist.fit.events import Listener, Progress, Warned, unheard
 from emdist.fit.fitted import Fitted
 from emdist.inputs.names import naming
 from emdist.interfaces import Engine, Source
-from emdist.jobs.evaluate import data_of
-from emdist.jobs.records import load_fitted, reading_of
+from emdist.jobs.evaluate import data_source
+from emdist.jobs.records import load_fitted
 from emdist.prepare.source import with_source
 from emdist.quality.profiles.figures import figures
 from emdist.quality.profiles.step import profile_sums
@@ -83,10 +83,7 @@ def describe_run(
         If it is not known which data to read.
     """
     section, fitted, meta = load_fitted(run)
-    reading = reading_of(run, section, meta)
-    read_as = (data or data_of(run)).read_as(reading)
-    opened = in_sequence(make_source(read_as), read_as, section)
-    source: Source = fitted.prepared(opened)
+    source: Source = fitted.prepared(data_source(run, section, meta, data))
     if doubt := fitted.check_features(source):
         listen(Warned(doubt))
     cluster, total = cluster or ClusterSection(), len(source)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from emdist.composition.caching import ahead_source
-from emdist.composition.make import make_engine, make_source
+from emdist.composition.make import in_sequence, make_engine, make_source
 from emdist.errors import ConfigError, NotFoundError
 from emdist.fit.events import Listener, Progress, Warned, unheard
 from emdist.inputs.names import naming
@@ -22,7 +22,7 @@ from emdist.quality.labels import (
     labels_in_group,
     stored_labels,
 )
-from emdist.settings.config import ClusterSection, NewDataSection
+from emdist.settings.config import ClusterSection, ModelSection, NewDataSection
 from emdist.store.places.location import Location
 from emdist.store.runs.run_folder import RunFolder
 from emdist.store.sources.references import reference
@@ -134,7 +134,7 @@ def array_of_labels(place: Location) -> LabelArray:
 
 
 def data_of(run: Location) -> NewDataSection:
-    """Return the data of a run by its record."""
+    """Return the data of a run by its record; ConfigError if it has none."""
     try:
         config = recorded_config(RunFolder(run).record(), run)
     except NotFoundError:
@@ -144,3 +144,15 @@ def data_of(run: Location) -> NewDataSection:
         ) from None
     known = {name: config["data"].get(name) for name in NewDataSection.model_fields}
     return NewDataSection.model_validate({k: v for k, v in known.items() if v is not None})
+
+
+def data_source(
+    run: Location, section: ModelSection, meta: dict[str, Any], data: NewDataSection | None = None
+) -> Source:
+    """Return data, or those of a run, as its model reads them, with their sequences."""
+    found = (data or data_of(run)).read_as(reading_of(run, section, meta))
+    if data is None and section.chain is not None:
+        config = recorded_config(RunFolder(run).record(), run)["data"]
+        own = {name: config[name] for name in ("sequences", "lengths") if config.get(name)}
+        found = found.model_copy(update=own)
+    return in_sequence(make_source(found), found, section)

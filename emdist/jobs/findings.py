@@ -6,19 +6,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from emdist.composition.make import in_sequence, make_source
 from emdist.errors import NotFoundError
 from emdist.fit.fitted import Fitted
-from emdist.interfaces import Engine, Source
-from emdist.jobs.evaluate import data_of
+from emdist.interfaces import Engine
+from emdist.jobs.evaluate import data_of, data_source
 from emdist.jobs.finished import identity_of, stored_summary
 from emdist.jobs.grid_of_labels import grid_of_labels
-from emdist.jobs.records import load_fitted, reading_of
+from emdist.jobs.records import load_fitted
 from emdist.plot.chart import chart
 from emdist.plot.drawing import drawn_rows
 from emdist.plot.findings import Findings
 from emdist.report.stored import row_of_stored
-from emdist.settings.config import ModelSection, NewDataSection
+from emdist.settings.config import ModelSection
 from emdist.store.places.location import Location
 from emdist.store.runs.run_folder import RunFolder
 
@@ -48,7 +47,7 @@ def findings_of_run(
         return replace(found, grid=grid_of_labels(run, data_of(run)))
     if not chart(kind).lacks(found):
         return found
-    source = data_source(run, section, meta, data_of(run))
+    source = data_source(run, section, meta)
     return found.with_rows(drawn_rows(section, fitted, source, engine, size, seed))
 
 
@@ -70,12 +69,5 @@ def findings_without_rows(
         models=tuple(row_of_stored(one) for one in summary.get("models") or ()),
         criterion=str(summary.get("criterion", "")),
         best=str(summary.get("best", "")),
+        counts=tuple(float(one["labelled"]) for one in summary.get("components") or ()),
     )
-
-
-def data_source(
-    run: Location, section: ModelSection, meta: dict[str, Any], data: NewDataSection
-) -> Source:
-    """Return data as the model of a run reads them."""
-    read_as = data.read_as(reading_of(run, section, meta))
-    return in_sequence(make_source(read_as), read_as, section)

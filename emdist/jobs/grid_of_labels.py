@@ -34,8 +34,8 @@ def grid_of_labels(run: Location, data: NewDataSection) -> LabelGrid | None:
         if len(labels.shape) == 1:
             return _picture(labels, data)
         return _map(labels)
-    except EmdistError:
-        return None  # A report without a map: runs need not have labels.
+    except (EmdistError, OSError):
+        return None  # A report without a map: labels and data need not exist.
 
 
 def _picture(labels: StoredLabels, data: NewDataSection) -> LabelGrid | None:

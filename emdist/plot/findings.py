@@ -134,6 +134,8 @@ class Findings:
         Labels on a grid, or None.
     other
         Another model's labels of the same rows, or None.
+    counts
+        The weight of all rows with each label, if it is known; empty otherwise.
     names_of_labels
         How figures name this labelling and the other.
     """
@@ -146,6 +148,7 @@ class Findings:
     best: str = ""
     grid: LabelGrid | None = None
     other: NDArray[np.int64] | None = None
+    counts: tuple[float, ...] = ()
     names_of_labels: tuple[str, str] = ("this model", "the other")
 
     @property
@@ -203,7 +206,9 @@ class Findings:
 
     @cached_property
     def shares(self) -> Floats:
-        """(k,) the mixture weights; of centres, the shares of the rows that were drawn."""
+        """(k,) the mixture weights; of centres, shares of all rows, or of those that were drawn."""
+        if self.has_centres and len(self.counts) == self.k:
+            return np.asarray(self.counts, np.float64) / max(sum(self.counts), 1e-300)
         if self.has_centres and self.rows is not None:
             count = np.bincount(self.rows.labels, minlength=self.k)[: self.k]
             return np.asarray(count / max(count.sum(), 1), np.float64)

@@ -83,7 +83,7 @@ def _inline(markup: str, name: str, title: str, text: str) -> str:
     box = re.search(r'viewBox="[^"]*"', head)
     rest = re.sub(r"<metadata>.*?</metadata>", "", rest, flags=re.DOTALL)
     # Names of groups occur once in each figure, and must be unique in a page.
-    rest = re.sub(r'<g id="[^"]*">', "<g>", rest)
+    rest = re.sub(r'<g id="[^"]*"', "<g", rest)
     rest = rest.replace(_INK, "currentColor").replace(_LINE, "var(--faint)")
     ids = f"t-{name} d-{name}"
     return (

@@ -52,7 +52,7 @@ def page_of_inspection(found: Mapping[str, Any], full: bool = False) -> Page:
         return Page(facts, table.header, table.rows)
     shown = {key: value for key, value in ordered.items() if key not in _DETAILS}
     if "config" in shown:
-        shown["config"] = _changed(shown["config"])
+        shown["config"] = changed_settings(shown["config"])
     if isinstance(shown.get("data"), dict):
         shown["data"] = {k: v for k, v in shown["data"].items() if k in ("array", "shape", "dtype")}
     if "history" in shown:
@@ -120,7 +120,7 @@ def _default(section: str, key: str, value: Any) -> Any:
     return f"default: {words}" if words else "none"
 
 
-def _changed(config: Mapping[str, Any]) -> dict[str, Any]:
+def changed_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a recorded configuration that differ from their defaults."""
     least = _defaults()
     if config.get("model", {}).get("name") != "kmeans" and "sweep" not in config:
@@ -138,6 +138,15 @@ def _changed(config: Mapping[str, Any]) -> dict[str, Any]:
         else (listed_steps(values) if section == "prepare" else values)
         for section, values in config.items()
     }
+
+
+def facts_of_settings(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return settings as names and values, such as ``fit.seed`` and ``7``."""
+    return [
+        (name, value)
+        for name, value in page_of(_without_hashes(config)).facts
+        if name not in ("data.path", "data.array")
+    ]
 
 
 def _without_hashes(value: Any) -> Any:

@@ -109,7 +109,9 @@ def test_artifacts_show_the_progress_and_the_result(
 ) -> None:
     _, run = ran(cluster, make_config(values))
     found = artifacts(client, run)
-    assert sorted(found) == [f"{run.id}-{name}" for name in ("components", "progress", "summary")]
+    assert sorted(found) == [
+        f"{run.id}-{name}" for name in ("components", "progress", "report", "summary")
+    ]
     assert float(str(found[f"{run.id}-progress"].data)) == 100.0
     table = json.loads(str(found[f"{run.id}-components"].data))
     assert len(table) == 4

@@ -76,7 +76,9 @@ def test_it_sweeps_with_the_bits_of_the_plain_job_and_shows_it(
     names = sorted(task.name.rpartition("-")[0] for task in ran)
     assert names == ["finish", "label", *["segment"] * 3, "summarise", "survey"]
     artifacts = {str(artifact.key): artifact for artifact in found}
-    assert sorted(artifacts) == [f"{id_}-{name}" for name in ("models", "progress", "summary")]
+    assert sorted(artifacts) == [
+        f"{id_}-{name}" for name in ("models", "progress", "report", "summary")
+    ]
     table = json.loads(str(artifacts[f"{id_}-models"].data))
     assert [row["model"] for row in table] == NAMES
     assert min(table, key=lambda row: row["bic"])["model"] == result["best"]
