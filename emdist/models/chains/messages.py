@@ -19,10 +19,12 @@ import numpy as np
 from emdist.inputs.sequences import check_weights
 from emdist.interfaces import Floats, Pieces
 from emdist.kernels.tiles.best_paths import carry_best
-from emdist.kernels.tiles.chains import carry_message, carry_message_log
+from emdist.kernels.tiles.chains import carry_message_log
+from emdist.kernels.vector.chains import carry_message
+from emdist.kernels.vector.steps import padded, padded_matrix
 from emdist.models.chains.params import HiddenMarkovParams, Link, logarithms
 from emdist.models.chains.paths import BestPath
-from emdist.models.chains.smoothing import Chain
+from emdist.models.chains.smoothing import Chain, exponentials
 from emdist.models.chains.tiles import Emitted
 
 
@@ -125,12 +127,13 @@ def _through(rows: Emitted, params: HiddenMarkovParams[Any], hard: bool) -> Floa
     k = len(params.start)
     scaled = params.scaled and not hard
     if scaled:
-        held, logs, joined = np.eye(k), np.zeros(k), k == 1
+        held, logs, joined = padded(np.eye(k)), np.zeros(k), k == 1
+        matrix, new = padded_matrix(params.transitions), np.empty((1, held.shape[1]))
         for tile in rows.forwards():
-            joined = carry_message(np.exp(tile.score), params.transitions, held, logs, joined)
+            joined = carry_message(exponentials(tile.score), matrix, held, logs, new, joined)
             if joined:
                 held[1:] = held[0]
-        return logarithms(held) + logs[:, None]
+        return logarithms(held[:, :k]) + logs[:, None]
     held = logarithms(np.eye(k))
     step: Callable[..., None] = carry_best if hard else carry_message_log
     for tile in rows.forwards():

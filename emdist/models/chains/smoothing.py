@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 
 from emdist.interfaces import Array, Floats
-from emdist.kernels.tiles.chains import backward, backward_log, forward, forward_log
+from emdist.kernels.tiles.chains import backward_log, forward_log
+from emdist.kernels.vector.chains import backward, forward
+from emdist.kernels.vector.steps import padded, padded_matrix
 from emdist.models.chains.params import HiddenMarkovParams, link_of, logarithms
 from emdist.models.chains.tiles import Emissions, Emitted
 
@@ -29,8 +31,9 @@ class Smoothed:
     ----------
     tile
         The tile.
-    filtered
-        The probabilities of the states given the rows up to each, (m, k).
+    forward
+        The probabilities of the states given the rows up to each, times any factor of each row:
+        (m, k).
     resp
         Those given all rows of the sequence, times the weights, and 0 for rows that are not seen:
         (k, m) in the precision of tiles.
@@ -40,9 +43,15 @@ class Smoothed:
     """
 
     tile: Emissions
-    filtered: Floats
+    forward: Floats
     resp: Array
     value: Floats
+
+    @property
+    def filtered(self) -> Floats:
+        """The probabilities of the states given the rows up to each, (m, k)."""
+        found: Floats = self.forward / self.forward.sum(axis=1, keepdims=True)
+        return found
 
 
 class Chain:
@@ -64,17 +73,17 @@ class Chain:
         k = len(params.start)
         self.initial, self._pairs = np.zeros(k), np.zeros((k, k))
         self._log_start = logarithms(params.start)
-        self._matrix = (
-            np.ascontiguousarray(params.transitions)
-            if params.scaled
-            else logarithms(params.transitions)
-        )
+        self._logs = logarithms(params.transitions)
+        # Padded for `kernels.vector.steps`.
+        self._matrix = padded_matrix(params.transitions)
+        self._transposed = np.ascontiguousarray(self._matrix.T)
+        self._ones = np.ones((1, len(self._matrix)))
         self._starts = rows.starts
 
     @property
     def transitions(self) -> Floats:
         """The expected number of transitions from each state to each, times weights: (k, k)."""
-        return self._pairs * self._matrix if self.params.scaled else self._pairs
+        return self._pairs * self.params.transitions if self.params.scaled else self._pairs
 
     def _entering(self) -> Floats:
         """Return the filtered probabilities before the block, or their logarithms."""
@@ -94,21 +103,25 @@ class Chain:
         """Return what the backward step needs, filtered probabilities and values of a tile.
 
         `carry` is that of the row before, and becomes that of the last row. The filtered
-        probabilities (m, k) are logarithms if all steps are.
+        probabilities are logarithms (m, k) if all steps are, and else padded (m, w), each row times
+        a factor.
         """
         m, k = tile.score.shape[1], len(carry)
-        alpha, scale = np.empty((m, k)), np.empty(m)
+        scale = np.empty(m)
         if not self.params.scaled:
+            alpha = np.empty((m, k))
             forward_log(
-                tile.score, tile.first, self._starts, self._log_start, self._matrix, carry, alpha,
+                tile.score, tile.first, self._starts, self._log_start, self._logs, carry, alpha,
                 scale,
             )  # fmt: skip
             return tile.score, alpha, scale + tile.top
-        e, top = np.exp(tile.score), tile.top.copy()
+        e, top, held = exponentials(tile.score), tile.top.copy(), padded(carry[None])
+        alpha = np.zeros(e.shape)
         forward(
-            tile.score, e, tile.first, self._starts, self._log_start, self._matrix, carry, alpha,
+            tile.score, e, tile.first, self._starts, self._log_start, self._matrix, held, alpha,
             scale, top,
         )  # fmt: skip
+        carry[:] = held[0, :k]
         return e, alpha, np.log(scale) + top
 
     def smoothed(self) -> Iterator[Smoothed]:
@@ -126,9 +139,39 @@ class Chain:
             tile, emitted, alpha, value = last
             last = None
             resp = np.empty(tile.score.shape, tile.score.dtype)
-            step = backward if self.params.scaled else backward_log
-            step(
-                emitted, a, self._starts, self._matrix, before, alpha, tile.weight, tile.seen, beta,
-                resp, self.initial, self._pairs,
+            self._back(tile, emitted, before, alpha, beta, resp)
+            shares = alpha[:, : len(beta)] if self.params.scaled else np.exp(alpha)
+            yield Smoothed(tile, shares, resp, value)
+
+    def _back(
+        self,
+        tile: Emissions,
+        emitted: Array,
+        before: Floats,
+        alpha: Floats,
+        beta: Floats,
+        resp: Array,
+    ) -> None:
+        """Fill `resp` (k, m), add to the counts, and move `beta` (k,) to the row before a tile."""
+        if not self.params.scaled:
+            backward_log(
+                emitted, tile.first, self._starts, self._logs, before, alpha, tile.weight,
+                tile.seen, beta, resp, self.initial, self._pairs,
             )  # fmt: skip
-            yield Smoothed(tile, alpha if self.params.scaled else np.exp(alpha), resp, value)
+            return
+        k, held = len(beta), padded(beta[None])
+        left, right = np.empty((2, *alpha.shape))
+        backward(
+            emitted, tile.first, self._starts, self._transposed, padded(before[None]), alpha,
+            tile.weight, tile.seen, self._ones, held, resp, self.initial, left, right,
+        )  # fmt: skip
+        beta[:] = held[0, :k]
+        self._pairs += (left.T @ right)[:k, :k]
+
+
+def exponentials(score: Array) -> Floats:
+    """Return the exponentials of scores (k, m) in float64, padded: (m, w).
+
+    Those of float32 would be 0 from -104 on, where transitions may well be smaller.
+    """
+    return padded(np.exp(score, dtype=np.float64).T)
