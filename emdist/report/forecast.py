@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich.filesize import decimal
+
 from emdist.inputs.quoting import shown_size
 from emdist.report.outlook import duration
 from emdist.report.page import Page, numbered
@@ -17,7 +19,7 @@ def page_of_forecast(found: Mapping[str, Any]) -> Page:
         (
             "data",
             f"{data['path']}: {data['rows']:,} rows x {data['features']}, "
-            f"{shown_size(data['bytes'])} in {numbered(data['blocks'], 'block')}",
+            f"{decimal(data['bytes'])} in {numbered(data['blocks'], 'block')}",
         ),
         ("cluster", _cluster(cluster)),
         (
@@ -66,8 +68,8 @@ _LIMITS = {
 
 def _reads(reads: Mapping[str, Any], kept: float) -> str:
     if kept >= 1:
-        return f"{shown_size(reads['all'])} once; then all blocks stay in memory"
-    told = f"{shown_size(reads['iteration'])} an iteration, at most {shown_size(reads['all'])}"
+        return f"{decimal(reads['all'])} once; then all blocks stay in memory"
+    told = f"{decimal(reads['iteration'])} an iteration, at most {decimal(reads['all'])}"
     return f"{told} in all" + (f"; {kept:.0%} of the blocks stay in memory" if kept > 0.005 else "")
 
 

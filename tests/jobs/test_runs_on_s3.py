@@ -13,13 +13,15 @@ import pytest
 import zarr
 
 from emdist.errors import RunError, StorageError
+from emdist.jobs.forecast import forecast_of
 from emdist.jobs.job import Job
 from emdist.jobs.run import open_job
+from emdist.jobs.runs.comparing import compare_runs
 from emdist.jobs.runs.listing import list_runs, look_at
 from emdist.jobs.runs.removal import KeptParts, removal_of, remove
 from emdist.settings.config import make_config
 from emdist.store.places.files import open_folder
-from emdist.store.places.location import Location
+from emdist.store.places.location import Location, open_zarr_store
 from tests.support.faulty_s3 import S3, Plan, serving
 
 
@@ -121,3 +123,30 @@ def test_a_deletion_in_a_bucket_that_is_cut_off_is_finished(s3: S3, data: Path, 
     remove(removal_of(run))
     assert open_folder(run).list() == []
     assert removal.files
+
+
+def test_components_and_labels_in_a_bucket_are_compared(s3: S3, data: Path) -> None:
+    places = [finished(s3, data, "compared", key) for key in ("a", "b")]
+    (match,) = compare_runs(places)["matches"]
+    assert match["gone"] == []
+    assert match["labels"]["adjusted_rand"] == 1.0
+    assert match["labels"]["rows"] == 40
+
+
+def test_a_fit_of_data_in_a_bucket_is_planned(s3: S3) -> None:
+    where = place(s3, "planned.zarr")
+    x = np.random.default_rng(0).normal(size=(400, 2))
+    store = open_zarr_store(where, read_only=False)
+    zarr.create_array(store, shape=x.shape, chunks=(100, 2), dtype="f8")[:] = x
+    values = {
+        "data": {
+            "path": s3.url("planned.zarr"),
+            "storage_options": where.options,
+            "block_size": "1600 B",
+        },
+        "model": {"n_components": 2},
+    }
+    found = forecast_of(make_config(values), 0.1)
+    assert found["problem"] is None
+    assert found["data"]["blocks"] == 4
+    assert found["seconds"]["all"] > 0

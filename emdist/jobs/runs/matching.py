@@ -127,7 +127,8 @@ def _pairs(
     places = [one.labels for one in (first, other)]
     lacking = [one.info.key for one, at in zip((first, other), places, strict=True) if at is None]
     if lacking:
-        return f"{' and '.join(lacking)} has no complete labels", None
+        verb = "has" if len(lacking) == 1 else "have"
+        return f"{' and '.join(lacking)} {verb} no complete labels", None
     if first.rows != other.rows:
         return "they are of other rows", None
     arrays = [array_of_labels(place) for place in places if place is not None]
