@@ -24,7 +24,7 @@ from prefect.settings import get_current_settings
 
 from emdist.errors import ConfigError
 from emdist.flows.workarounds.server import needed_api
-from emdist.flows.worker import TYPE, check_type
+from emdist.flows.worker import TYPE
 from emdist.report.page import numbered
 
 #: Heartbeats that a flow run may miss.
@@ -212,7 +212,6 @@ def _pool(client: SyncPrefectClient, care: Care) -> str:
             WorkPoolCreate(name=care.pool, type=TYPE, concurrency_limit=care.limit)
         )
         return f"created    work pool {care.pool}{_limit(care.limit)}"
-    check_type(found)
     if care.limit is None or found.concurrency_limit == care.limit:
         return f"unchanged  work pool {care.pool}{_limit(found.concurrency_limit)}"
     client.update_work_pool(care.pool, WorkPoolUpdate(concurrency_limit=care.limit))

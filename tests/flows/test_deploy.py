@@ -98,7 +98,7 @@ def test_workers_have_longer_to_end_than_they_give_to_flow_runs() -> None:
     (compose,) = documents(DEPLOY / "compose.yaml")
     service = compose["services"]["worker"]
     assert float(service["stop_grace_period"].removesuffix("s")) > grace(service["command"]) + 10
-    (pod,) = documents(DEPLOY / "kubernetes" / "worker.yaml")
+    pod, _ = documents(DEPLOY / "kubernetes/components/worker/worker.yaml")
     spec = pod["spec"]["template"]["spec"]
     (container,) = spec["containers"]
     assert spec["terminationGracePeriodSeconds"] > grace(container["args"]) + 10
@@ -110,8 +110,13 @@ def test_compose_names_what_it_has_and_keeps_no_secret() -> None:
     for name, service in services.items():
         assert set(service.get("depends_on", {})) <= set(services), name
         for volume in service.get("volumes", []):
-            source = volume.partition(":")[0]
-            assert source in compose["volumes"] or source == ".", name
+            source = re.sub(r"\$\{[A-Z]+:-(\w+)\}", r"\1", volume).partition(":")[0]
+            assert source in compose["volumes"] or source in {".", "/tmp"}, name
+        assert service["mem_limit"], name
+        assert service["cpus"], name
+        assert service["pids_limit"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service.get("read_only", False) == (name != "postgres"), name
         # Nothing is published but to this machine.
         assert all(p.startswith("127.0.0.1:") for p in service.get("ports", [])), name
         for key, value in service.get("environment", {}).items():
@@ -121,27 +126,11 @@ def test_compose_names_what_it_has_and_keeps_no_secret() -> None:
     assert services["dask-worker"]["deploy"]["replicas"] == 2
 
 
-@pytest.mark.parametrize(
-    "path", sorted((DEPLOY / "kubernetes").glob("*.yaml")), ids=lambda p: p.name
-)
-def test_manifests_are_whole(path: Path) -> None:
-    for document in documents(path):
-        assert {"apiVersion", "kind", "metadata", "spec"} <= set(document) | {"spec"}
-        template = document.get("spec", {}).get("template")
-        if template is None:
-            continue
-        labels = document["spec"].get("selector", {}).get("matchLabels", {})
-        assert labels.items() <= template["metadata"]["labels"].items()
-        spec = template["spec"]
-        volumes = {volume["name"] for volume in spec.get("volumes", [])}
-        for container in spec["containers"]:
-            assert {mount["name"] for mount in container.get("volumeMounts", [])} <= volumes
-            assert container["securityContext"]["runAsNonRoot"]
-            assert container["resources"]["limits"]["memory"]
-
-
-def test_the_jobs_configuration_is_one() -> None:
-    from emdist.settings.config import make_config
-
-    configured = documents(DEPLOY / "kubernetes" / "job.yaml")[0]["data"]["config.yaml"]
-    assert make_config(yaml.safe_load(configured)).run.key == "first-fit"
+def test_the_image_is_built_from_little() -> None:
+    """What .dockerignore lets through is what the Dockerfile copies."""
+    text = (DEPLOY / "Dockerfile").read_text()
+    copied = {word for line in re.findall(r"^COPY (?!--from)(.*) \S+$", text, re.M)
+              for word in line.split()}  # fmt: skip
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines()
+               if line.startswith("!")}  # fmt: skip
+    assert copied == allowed
