@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import zarr
+from distributed import Client
 from numpy.typing import NDArray
 
 import emdist
+from emdist.engines.dask.engine import DaskEngine
 from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError, DataError
 from emdist.fit.resampled import Resampling
@@ -171,11 +173,13 @@ def test_blocks_and_engines_change_no_bit(tmp_path: Path) -> None:
     X = faithful()
     path = tmp_path / "x.zarr"
     zarr.create_array(str(path), shape=X.shape, dtype=X.dtype, chunks=(50, 2))[:] = X
-    model, _ = old_faithful()
+    model, _ = old_faithful(block_size="800 B")
     found = []
-    for threads in (1, 2):
-        model.set_params(engine=LocalEngine(threads=threads))
-        found.append(model.standard_errors(str(path), method="bootstrap", n_replicates=5))
+    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None) as own:
+        for engine in (LocalEngine(threads=1), DaskEngine(own)):
+            model.set_params(engine=engine)
+            found.append(model.standard_errors(str(path), method="bootstrap", n_replicates=5))
+    model.set_params(engine=None)
     for one, other in zip(found[0].estimates, found[1].estimates, strict=True):
         np.testing.assert_array_equal(one.errors, other.errors)
     whole = model.standard_errors(X, method="bootstrap", n_replicates=5)
