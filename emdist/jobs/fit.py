@@ -78,7 +78,7 @@ class FitJob(Job[Config, Summary]):
             str(self.run.folder.location),
             str(Location(self.config.data.path)),
             self.source,
-            self.config.model.name,
+            self.config.model.title,
             model.minimises,
             fitted,
             model.locations(moved),

@@ -98,7 +98,7 @@ def faults(found: Mapping[str, Any]) -> list[str]:
 
 def _model(section: ModelSection, fitted: Fitted) -> dict[str, Any]:
     return {
-        "model": section.name,
+        "model": section.title,
         "components": fitted.n_components,
         **({"noise": float(fitted.params.noise)} if section.noise is not None else {}),
         "features": fitted.n_features_in,

@@ -268,6 +268,13 @@ def _runs(folder: Location) -> Iterator[Location]:
 def _check(config: Config, found: Origin, source: Source) -> None:
     """Raise StartError unless a fit of `config` can start from the model."""
     section, model, place = found.section, config.model, found.place
+    if (section.chain is None) != (model.chain is None):
+        one, other = (each.title for each in (section, model))
+        raise StartError(
+            f"fit.from is {place}, which is {one}, but the model to fit is {other}. A hidden "
+            "Markov model and a mixture cannot start from one another. Give its means by "
+            "fit.start, or leave fit.from out."
+        )
     if section.name != model.name:
         raise StartError(
             f"fit.from is {place}, a model {section.name}, but model.name is {model.name}. Set "

@@ -19,7 +19,7 @@ def fit_opening(config: Config, source: Source) -> str:
     """Return the first line of a fit: model, number of components, start, then the data."""
     model = config.model
     parts = [
-        f"{model.name}{_unless('name' in model.model_fields_set)}",
+        f"{model.title}{_unless('name' in model.model_fields_set)}",
         f"{_components(model.n_components)}{_unless('n_components' in model.model_fields_set)}",
         _start(config, [default_seeder(model)]),
     ]

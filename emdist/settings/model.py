@@ -246,6 +246,11 @@ class ModelSection(Section):
         return self
 
     @property
+    def title(self) -> str:
+        """What is fitted, for pages: the name, or ``hmm`` with its emissions."""
+        return self.name if self.chain is None else f"{HMM} ({self.name})"
+
+    @property
     def weights_name(self) -> str:
         """The name of the way to estimate mixture weights."""
         return "uniform" if self.uniform_weights else self.weights

@@ -263,3 +263,17 @@ def test_a_run_is_described_and_goes_on_in_another(x: Floats, tmp_path: Path) ->
     one, two = (emdist.load(each) for each in (run, after))
     assert two.lower_bounds_[0] >= one.lower_bound_ - 1e-12
     np.testing.assert_allclose(two.transmat_, one.transmat_, atol=1e-3)
+
+
+def test_a_mixture_and_a_hidden_markov_model_do_not_start_from_one_another(
+    x: Floats, tmp_path: Path
+) -> None:
+    path = stored(tmp_path / "x.zarr", x)
+    chain = completed(tmp_path / "chain", {"path": path}, model={"emission": "full"})
+    mixture = completed(tmp_path / "mixture", {"path": path}, model={"name": "full"})
+    with pytest.raises(StartError, match=r"is hmm \(full\), but the model to fit is full"):
+        completed(tmp_path / "a", {"path": path}, model={"name": "full"}, fit={"from": str(chain)})
+    with pytest.raises(StartError, match="cannot start from one another"):
+        completed(
+            tmp_path / "b", {"path": path}, model={"emission": "full"}, fit={"from": str(mixture)}
+        )
