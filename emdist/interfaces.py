@@ -28,9 +28,7 @@ Cells: TypeAlias = tuple[list[int], ...]
 P = TypeVar("P")
 Q = TypeVar("Q", contravariant=True)
 S = TypeVar("S", bound=Monoid)
-
 FORMAT_VERSION = 1
-
 #: The value of a sum of squared movements that overflows.
 LARGEST_MOVE = float(np.finfo(np.float64).max)
 

@@ -349,8 +349,7 @@ class HiddenMarkov(Generic[P]):
 
     def ordered(self, params: HiddenMarkovParams[P]) -> HiddenMarkovParams[P]:
         """Return the same model with its states in the order of their locations."""
-        places = self.locations(params)
-        order = np.lexsort(places.T[::-1]).astype(np.int64)
+        order = np.lexsort(self.locations(params).T[::-1]).astype(np.int64)
         return replace(
             params,
             weights=params.weights[order],
