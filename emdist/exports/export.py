@@ -7,6 +7,7 @@ from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
+from emdist import store
 from emdist.errors import ConfigError
 from emdist.estimators.base import Estimator
 from emdist.estimators.inputs import as_location
@@ -14,7 +15,6 @@ from emdist.estimators.loading import load
 from emdist.estimators.wording import in_parameters
 from emdist.exports.model import ExportedModel
 from emdist.inputs.plugins import plugins
-from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location
 
 
@@ -50,7 +50,7 @@ def export(model: Any, path: str | os.PathLike[str], *, overwrite: bool = False)
     """
     place = as_location(path, "a file to write")
     writer = _writer(place)
-    if not overwrite and open_folder(place.parent).exists(place.name):
+    if not overwrite and store.places.files.open_folder(place.parent).exists(place.name):
         raise ConfigError(f"{place} exists. Choose another path, or overwrite it.")
     if not isinstance(model, Estimator):
         if not isinstance(model, str | os.PathLike | Location):
@@ -66,7 +66,7 @@ def export(model: Any, path: str | os.PathLike[str], *, overwrite: bool = False)
             "around it, which these formats do not know. Use save and emdist.load."
         )
     data = writer(ExportedModel(model))
-    open_folder(place.parent).write(place.name, data)
+    store.places.files.open_folder(place.parent).write(place.name, data)
 
 
 def formats() -> list[str]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist import composition
 from emdist.components import Density
-from emdist.composition.model import make_model
 from emdist.estimators.base import Estimator
-from emdist.fit.fitted import Fitted
 from emdist.interfaces import Floats, Numerics
+
+if TYPE_CHECKING:
+    from emdist.fit.fitted import Fitted
 
 #: Arithmetic that is accurate for any data: exact differences to the means, in float64.
 EXACT = Numerics("float64", centred=True)
@@ -65,7 +67,9 @@ class ExportedModel:
     @cached_property
     def components(self) -> Any:
         """The components without noise, for complete rows; None for K-medians."""
-        model: Any = make_model(self.estimator._section.model_copy(update={"missing": False}))
+        model: Any = composition.model.make_model(
+            self.estimator._section.model_copy(update={"missing": False})
+        )
         family = getattr(getattr(model, "mixture", model), "family", None)
         return family.family if family is not None and self.has_noise else family
 

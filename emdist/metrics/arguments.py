@@ -29,7 +29,7 @@ from emdist.store.places.location import Location
 from emdist.store.sources.references import is_stored, reference
 
 
-class Reading(TypedDict, total=False):
+class ReadingOptions(TypedDict, total=False):
     """How rows are read; values and defaults are those of estimators' parameters."""
 
     block_size: str | None
@@ -39,7 +39,7 @@ class Reading(TypedDict, total=False):
     decode: Literal["cf", "none"]
 
 
-def as_source(X: Any, engine: Engine, given: Reading) -> Source:
+def as_source(X: Any, engine: Engine, given: ReadingOptions) -> Source:
     """Return rows as a source, as estimators do.
 
     Raises
@@ -48,7 +48,7 @@ def as_source(X: Any, engine: Engine, given: Reading) -> Source:
         If `given` has a wrong value. A wrong name is a TypeError, as for any parameter.
     """
     for name in given:
-        if name not in Reading.__annotations__:
+        if name not in ReadingOptions.__annotations__:
             raise TypeError(f"unexpected keyword argument {name!r}")
     non_finite: str = given.get("non_finite", "raise")
     if non_finite == "missing":

@@ -12,7 +12,7 @@ from emdist.estimators.inputs import make_engine
 from emdist.estimators.wording import in_parameters, level_of_caller
 from emdist.inputs.names import naming
 from emdist.interfaces import Engine, Floats, Source
-from emdist.metrics.arguments import Reading, as_labelling, as_source
+from emdist.metrics.arguments import ReadingOptions, as_labelling, as_source
 from emdist.prepare.learning import nothing_learned
 from emdist.prepare.making import make_steps
 from emdist.prepare.source import prepared
@@ -29,7 +29,7 @@ _ALL_PAIRS = 50_000
 
 
 def _given(
-    X: Any, labels: Any, metric: str, engine: Any, reading: Reading
+    X: Any, labels: Any, metric: str, engine: Any, reading: ReadingOptions
 ) -> tuple[Source, LabelGiver, Engine]:
     if metric not in _METRICS:
         raise ConfigError(
@@ -56,7 +56,7 @@ def silhouette_score(
     sample_size: int | None = None,
     random_state: int | None = None,
     engine: Any = None,
-    **reading: Unpack[Reading],
+    **reading: Unpack[ReadingOptions],
 ) -> float:
     """Return the mean silhouette of the rows (Rousseeuw 1987).
 
@@ -128,7 +128,7 @@ def silhouette_samples(
     *,
     metric: Metric = "euclidean",
     engine: Any = None,
-    **reading: Unpack[Reading],
+    **reading: Unpack[ReadingOptions],
 ) -> Floats:
     """Return the silhouette of each row; parameters and errors are those of `silhouette_score`.
 
@@ -154,7 +154,7 @@ def silhouette_samples(
 
 @in_parameters
 def calinski_harabasz_score(
-    X: Any, labels: Any, *, engine: Any = None, **reading: Unpack[Reading]
+    X: Any, labels: Any, *, engine: Any = None, **reading: Unpack[ReadingOptions]
 ) -> float:
     """Return the variance ratio criterion of clusters (Calinski and Harabasz 1974).
 
@@ -172,7 +172,7 @@ def calinski_harabasz_score(
 
 @in_parameters
 def davies_bouldin_score(
-    X: Any, labels: Any, *, engine: Any = None, **reading: Unpack[Reading]
+    X: Any, labels: Any, *, engine: Any = None, **reading: Unpack[ReadingOptions]
 ) -> float:
     """Return the Davies-Bouldin index of clusters (Davies and Bouldin 1979).
 
@@ -196,7 +196,9 @@ def _moments(source: Source, labels: LabelGiver, engine: Engine) -> ClusterMomen
 
 
 @in_parameters
-def evaluate(X: Any, labels: Any, *, engine: Any = None, **reading: Unpack[Reading]) -> Evaluation:
+def evaluate(
+    X: Any, labels: Any, *, engine: Any = None, **reading: Unpack[ReadingOptions]
+) -> Evaluation:
     """Return silhouettes, both indices and the moments of clusters, from two passes over the rows.
 
     Parameters and errors are those of `silhouette_score`.
