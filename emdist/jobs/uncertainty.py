@@ -123,7 +123,7 @@ def standard_errors(
             doubts = (
                 f"A parameter is {found.away:.2g} standard errors from where the likelihood of "
                 "these rows is largest: the fit had not converged, has a prior, or saw other rows. "
-                "Fit with a smaller tol.",
+                "Fit again with a smaller tolerance.",
             )
         return StandardErrors(method, level, *own, found.estimates, found.rows, 1, 0, doubts)
     subject.listen(Began("bootstrap", cost_of(subject, number)))
