@@ -28,6 +28,11 @@ def combined(subject: Subject) -> CombinedComponents:
             "Components are combined by the entropy of their responsibilities, which a model of "
             "centres does not have. Fit a mixture, such as full Gaussians."
         )
+    if section.chain is not None:
+        raise ConfigError(
+            "Components of mixtures are combined; the states of a hidden Markov model are not, "
+            "because its rows depend on one another. Fit it with fewer states."
+        )
 
     def told(done: int, total: int) -> None:
         subject.listen(Progress("combine", done, total))
