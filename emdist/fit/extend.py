@@ -52,7 +52,8 @@ def _reopened(stop: Stop, state: FitState) -> FitState:
 
 def _status(stop: Stop, state: FitState) -> Status:
     """Return the status that a restart would have under the rules `stop`."""
-    if state.params is None or state.iteration == 0 or state.status is Status.UNCHANGED:
+    ended = state.status in (Status.UNCHANGED, Status.STREAMED)  # By no rule of `stop`.
+    if state.params is None or state.iteration == 0 or ended:
         return state.status
     last, change = list(_asked(stop, state))[-1]
     if state.status in _BY_TOL and stop.holds(change, last.shift):

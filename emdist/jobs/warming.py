@@ -16,16 +16,20 @@ from emdist.fit.observed import observed_source
 from emdist.fit.start import Given
 from emdist.fit.unsaved import completed
 from emdist.inputs.plugins import plugins
+from emdist.inputs.sequences import one_sequence
 from emdist.interfaces import Array, Engine, Source
 from emdist.kernels.compiled import compiled
 from emdist.settings.config import FitSection, ModelSection
 from emdist.settings.model import FAMILIES
 from emdist.store.sources.arrays import array_source
+from emdist.store.sources.sequenced import SequencedSource
 
 #: Options without which a family cannot be made.
 _OPTIONS = {"binomial": {"trials": 2}, "categorical": {"categories": 2}}
 #: What `ModelSection` knows beside families.
 _CENTRES = ("kmeans", "kmedians")
+#: A chain of Gaussian states: the kernels of chains are the same for all families.
+_CHAIN = "hmm"
 #: What this process has shared: client, model and type of rows.
 _SHARED: set[str] = set()
 #: Rows of a fit, and the most features: kernels do not depend on the number of features.
@@ -34,12 +38,14 @@ _ROWS, _FEATURES = 64, 32
 
 def known_models() -> list[str]:
     """Return the names of the models that can be compiled without further options."""
-    return [*_CENTRES, *sorted(name for name in plugins(FAMILIES, "family") if _makes(name))]
+    families = sorted(name for name in plugins(FAMILIES, "family") if _makes(name))
+    return [*_CENTRES, *families, _CHAIN]
 
 
 def model_of(name: str) -> ModelSection:
     """Return the section of a model with two components and the options that it needs."""
-    return ModelSection(name=name, n_components=2, options=_OPTIONS.get(name, {}))
+    given = {"name": name, "n_components": 2, "options": _OPTIONS.get(name, {})}
+    return ModelSection.model_validate(given)
 
 
 def warm_model(name: str, dtype: np.dtype[np.generic]) -> bool:
@@ -79,7 +85,12 @@ def warm(
         How starting values are chosen.
     """
     rows = _rows(dtype, min(features, _FEATURES))
-    source, engine = array_source(rows), LocalEngine(1)
+    engine = LocalEngine(1)
+    source: Source = array_source(rows)
+    if section.chain is not None:
+        # Two blocks that cut a sequence, whose messages need kernels of their own.
+        halves = array_source(rows, block_bytes=rows.nbytes // 2)
+        source = SequencedSource(halves, one_sequence(len(rows)))
     small = section.model_copy(update={"n_components": 2})
     recipe = Recipe(small, FitSection(init=init, max_iter=2, on_collapse="regularise"))
     try:
@@ -91,9 +102,10 @@ def warm(
                 return False
             fitted = result(best, fit.survey.spread, (), None, None)
             numerics = fitted.numerics(recipe.model, source.dtype)
+            params = fitted.linked(recipe.model, source, engine)
             for resp in (False, True):
                 task = Collect(
-                    observed_source(source, recipe.model), recipe.model, fitted.params,
+                    observed_source(source, recipe.model), recipe.model, params,
                     fitted.spread.origin, numerics, resp,
                 )  # fmt: skip
                 engine.map_reduce(task, range(len(source)))

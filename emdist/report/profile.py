@@ -30,7 +30,7 @@ _LEAST = 0.2
 _AWAY = 0.5
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Profile:
     """What the rows of each cluster have, feature by feature, in the units of the data.
 
@@ -47,6 +47,14 @@ class Profile:
     labels: tuple[int, ...]
     names: tuple[str, ...]
     figures: Figures
+
+    def __repr__(self) -> str:
+        """Return the line of each cluster, as `emdist describe` prints them."""
+        return self.page().to_markdown().rstrip("\n")
+
+    def _repr_markdown_(self) -> str:
+        """Return what notebooks show."""
+        return self.to_markdown()
 
     @property
     def levels(self) -> tuple[float, ...]:

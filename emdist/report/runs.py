@@ -17,6 +17,8 @@ _TEXTS = ("run", "state", "model", "data", "started", "ended", "deletes")
 _TOLD = ("running", "unclear", "failed", "collapsed", "deleting", "damaged", "unreadable")
 #: How many reasons are shown, and how many characters of one.
 _LINES, _WIDTH = 20, 300
+#: How many components of a comparison are shown.
+_COMPONENTS = 100
 
 
 def page_of_runs(runs: Sequence[Mapping[str, Any]], others: int = 0) -> Page:
@@ -127,8 +129,10 @@ def _page_of_match(one: Mapping[str, Any]) -> Page:
             "" if part["weight_before"] is None else f"{part['weight_before']:.4f}",
             "" if part["moved"] is None else f"{part['moved']:.3g}",
         )
-        for part in one.get("components", ())
+        for part in one.get("components", ())[:_COMPONENTS]
     ]
+    if (more := len(one.get("components", ())) - _COMPONENTS) > 0:
+        facts.append(("components", f"{more:,} more than are shown here; --json has all"))
     header = (f"component of {run}", f"is that of {first}", "weight", "weight before",
               "moved (standard deviations)")  # fmt: skip
     return Page(facts, header if rows else (), rows)

@@ -13,6 +13,13 @@ def test_each_model_and_type_is_told(emdist: Command) -> None:
     assert all(took.endswith(" s") for _, _, took in told)
 
 
+def test_chains_are_a_model_of_their_own(emdist: Command) -> None:
+    answer = emdist("warmup", "-m", "hmm", "--dtype", "float64")
+    assert answer.code == 0
+    assert answer.out.startswith("hmm, float64: ")
+    assert answer.out.endswith(" s\n")
+
+
 def test_what_is_not_known_is_refused(emdist: Command) -> None:
     answer = emdist("warmup", "-m", "gmm")
     assert answer.code == 2

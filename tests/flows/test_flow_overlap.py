@@ -18,7 +18,7 @@ from tests.flows.test_flow_orchestrated import same_as_plain
 from tests.support.flow_processes import Script, until
 from tests.support.flow_services import comes_to, deployed, worker
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture

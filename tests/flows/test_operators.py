@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -22,6 +23,7 @@ from emdist.flows import setup
 from emdist.flows.setup import Care
 from tests.support.flow_processes import Script, begin, until
 from tests.support.flow_services import Server, comes_to, deployed, state_of, whole_server, worker
+from tests.support.services import postgresql
 
 pytestmark = pytest.mark.long
 
@@ -31,15 +33,21 @@ CARE = Care(POOL, limit=1, heartbeat=3600, start_timeout=30, retries=2, retry_de
 Start = Callable[..., Script]
 
 
-@pytest.fixture(scope="module")
-def server(api: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture(
+    scope="module", params=["SQLite", pytest.param("PostgreSQL", marks=pytest.mark.slow)]
+)
+def server(
+    api: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Server]:
     """A whole server with the work pool and its automations."""
     folder = tmp_path_factory.mktemp("server")
 
     def start(module: str, *arguments: object, **environment: str) -> Script:
         return begin(folder / "server", module, arguments, environment)
 
-    with whole_server(start, folder / "home") as found:
+    with ExitStack() as stack:
+        database = stack.enter_context(postgresql()) if request.param == "PostgreSQL" else None
+        found = stack.enter_context(whole_server(start, folder / "home", database))
         assert setup.run(CARE) == 0
         yield found
 

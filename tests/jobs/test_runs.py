@@ -735,6 +735,14 @@ def test_components_are_matched_and_labels_compared(data: Path, tmp_path: Path) 
     assert "labels" not in compare_runs(places, read_labels=False)["matches"][0]
 
 
+def test_a_page_shows_some_of_many_components() -> None:
+    part = {"matches": None, "weight": 0.1, "weight_before": None, "moved": None}
+    many = [{"component": i, **part} for i in range(130)]
+    (page,) = pages_of_matches({"matches": [{"run": "b", "with": "a", "components": many}]})
+    assert len(page.rows) == 100
+    assert ("components", "30 more than are shown here; --json has all") in page.facts
+
+
 def test_what_cannot_be_matched_is_said(data: Path, runs: Path, tmp_path: Path) -> None:
     other = tmp_path / "y.zarr"
     y = np.random.default_rng(1).normal(size=(600, 3))

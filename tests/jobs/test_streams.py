@@ -165,6 +165,16 @@ def test_without_the_option_batch_iterations_follow(days: list[Path], tmp_path: 
     assert load_stream(Location(str(run)), load_fitted(Location(str(run)))[0]) is None
 
 
+def test_other_stop_rules_add_no_pass_to_a_stream(days: list[Path], tmp_path: Path) -> None:
+    config = values(days[0], tmp_path, "0")
+    before = (completed(config) / "final/model.safetensors").read_bytes()
+    config["fit"]["max_iter"] = 500
+    config["run"]["extend"] = True
+    run = completed(config)
+    assert (run / "final/model.safetensors").read_bytes() == before
+    assert groups_of(run) == 2
+
+
 def test_restarts_are_refused(days: list[Path], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="n_init"):
         completed(values(days[0], tmp_path, "0", n_init=3))

@@ -281,3 +281,10 @@ def test_features_of_a_grid_keep_their_names() -> None:
     rows = emdist.rows(data, ["T"], features=["depth"])
     model = emdist.KMeans(2, random_state=0).fit(rows)
     assert model.profile(rows).names == tuple(model.feature_names_in_)
+
+
+def test_a_profile_shows_itself_as_tables() -> None:
+    found = emdist.KMeans(3, random_state=0).fit(iris()).profile(iris())
+    assert repr(found) == found.page().to_markdown().rstrip("\n")
+    assert "petal length" in repr(found)
+    assert found._repr_markdown_() == found.to_markdown()

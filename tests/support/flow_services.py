@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sqlite3
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -22,23 +21,27 @@ from prefect.states import State
 
 from emdist.settings.config import make_config
 from tests.support.flow_processes import ROOT, Script, until
+from tests.support.services import free_port
 
 Start = Callable[..., Script]
 
 
 @contextmanager
-def whole_server(start: Start, home: Path) -> Iterator[Server]:
-    """``prefect server start``; its database begins as a copy, because migrations take long."""
-    url = str(PREFECT_API_DATABASE_CONNECTION_URL.value())
+def whole_server(start: Start, home: Path, database: str | None = None) -> Iterator[Server]:
+    """``prefect server start`` with a database, which is by default a file.
+
+    The file begins as a copy, because migrations take long.
+    """
     home.mkdir()
-    with (
-        closing(sqlite3.connect(url.partition(":///")[2])) as old,
-        closing(sqlite3.connect(home / "prefect.db")) as new,
-    ):
-        old.backup(new)
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
-    server = Server(start, home, port)
+    if database is None:
+        database = f"sqlite+aiosqlite:///{home / 'prefect.db'}"
+        url = str(PREFECT_API_DATABASE_CONNECTION_URL.value())
+        with (
+            closing(sqlite3.connect(url.partition(":///")[2])) as old,
+            closing(sqlite3.connect(home / "prefect.db")) as new,
+        ):
+            old.backup(new)
+    server = Server(start, home, free_port(), database)
     server.start()
     with temporary_settings({PREFECT_API_URL: server.api}):
         yield server
@@ -48,17 +51,15 @@ def whole_server(start: Start, home: Path) -> Iterator[Server]:
 class Server:
     """A server that can be stopped and started again, with the same database and port."""
 
-    def __init__(self, start: Start, home: Path, port: int) -> None:
+    def __init__(self, start: Start, home: Path, port: int, database: str) -> None:
         self.api = f"http://127.0.0.1:{port}/api"
-        self._start, self._home, self._port = start, home, port
+        self._start, self._home, self._port, self._database = start, home, port, database
         self.script: Script
 
     def start(self) -> None:
-        home = self._home
         self.script = self._start(
             "prefect", "server", "start", "--host", "127.0.0.1", "--port", self._port, "--no-ui",
-            PREFECT_HOME=str(home),
-            PREFECT_API_DATABASE_CONNECTION_URL=f"sqlite+aiosqlite:///{home / 'prefect.db'}",
+            PREFECT_HOME=str(self._home), PREFECT_API_DATABASE_CONNECTION_URL=self._database,
             PREFECT_API_URL=self.api,
         )  # fmt: skip
         until(lambda: self.script.process.poll() is not None or answers(self.api), "the server")

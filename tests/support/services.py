@@ -1,4 +1,4 @@
-"""Services of clusters on loopback, each with its own folder and free ports: sshd, SLURM, gateway.
+"""Services on loopback, each with its own folder and free ports: sshd, SLURM, gateway, PostgreSQL.
 
 A test whose service is not installed is skipped, and the reason says what to install.
 """
@@ -13,6 +13,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -246,3 +247,33 @@ def gateway(folder: Path) -> Iterator[Gateway]:
 
         until(healthy)
         yield Gateway(address, password)
+
+
+@contextlib.contextmanager
+def postgresql() -> Iterator[str]:
+    """A PostgreSQL server with an empty database, by its URL.
+
+    It refuses to run as root, so that root runs it as the user of its package.
+    """
+    folders = [os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))]
+    initdb, postgres = (
+        shutil.which(name, path=":".join(folders)) for name in ("initdb", "postgres")
+    )
+    if initdb is None or postgres is None:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    as_user: dict[str, Any] = {"user": "postgres"} if os.geteuid() == 0 else {}
+    with tempfile.TemporaryDirectory(prefix="emdist-postgresql-") as name:
+        folder, port = Path(name), free_port()
+        if as_user:
+            shutil.chown(folder, **as_user)
+        subprocess.run(
+            [initdb, "--auth=trust", "--username=prefect", "-D", folder / "data"],
+            check=True, capture_output=True, cwd="/", **as_user,
+        )  # fmt: skip
+        arguments = [
+            postgres, "-D", str(folder / "data"), "-p", str(port),
+            "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}",
+        ]  # fmt: skip
+        with running(arguments, folder / "log", cwd="/", **as_user):
+            until(lambda: answers(port))
+            yield f"postgresql+asyncpg://prefect@127.0.0.1:{port}/postgres"
