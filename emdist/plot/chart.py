@@ -8,6 +8,7 @@ from typing import Any
 
 from emdist.errors import ConfigError
 from emdist.inputs.plugins import nearest, plugins
+from emdist.inputs.quoting import shown
 from emdist.plot.findings import Findings
 from emdist.runtime.extras import need
 
@@ -47,6 +48,11 @@ def charts() -> dict[str, Chart]:
 def chart(kind: str) -> Chart:
     """Return the figure called `kind`; ConfigError if there is none."""
     known = charts()
+    if not isinstance(kind, str):
+        raise ConfigError(
+            f"kind={shown(kind)}; expected the name of a figure: {', '.join(sorted(known))}. Rows "
+            "come after it, as in plot('scatter', X)."
+        )
     if kind not in known:
         raise ConfigError(
             f"There is no figure {kind!r}{nearest(str(kind), known)}; expected one of "

@@ -236,6 +236,8 @@ def test_a_second_component_is_found_and_has_the_ratio_of_mclust() -> None:
         (lambda: emdist.KMeans(2), "component_test", "in a sweep"),
         (lambda: emdist.BayesianGaussianMixture(n_components=2), "standard_errors", "posteriors"),
         (lambda: emdist.GaussianHMM(2), "label_stability", "depend on one another"),
+        (lambda: emdist.GaussianHMM(2), "standard_errors", "of such models are not known"),
+        (lambda: emdist.GaussianHMM(2), "combine_components", "fewer states"),
     ],
 )
 def test_what_has_no_answer_is_refused(make: Any, call: str, told: str) -> None:

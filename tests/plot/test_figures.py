@@ -241,6 +241,8 @@ def test_the_states_of_drawn_rows_come_from_their_sequences() -> None:
 
 
 def test_what_cannot_be_drawn_is_refused(mixture: GaussianMixture) -> None:
+    with pytest.raises(ConfigError, match="Rows come after it"):
+        mixture.plot(np.ones((3, 2)))  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="did you mean 'scatter'"):
         mixture.plot("scater")
     with pytest.raises(ConfigError, match=r"needs rows\. Pass X"):

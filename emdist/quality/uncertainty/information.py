@@ -162,7 +162,10 @@ def information(
     DataError
         If the rows do not determine all parameters.
     """
-    check_smooth(section, "The information matrix", "Use the bootstrap.")
+    # Rows of a sequence cannot be resampled one by one either.
+    chain = section.chain is not None
+    remedy = "Standard errors of such models are not known." if chain else "Use the bootstrap."
+    check_smooth(section, "The information matrix", remedy)
     fitted.check_features(source)
     model = make_model(section)
     params = fitted.params
