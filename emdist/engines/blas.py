@@ -12,14 +12,19 @@ from typing import Any
 import numpy as np  # noqa: F401
 from threadpoolctl import ThreadpoolController
 
+from emdist.runtime.arithmetic import computes
+
 
 @lru_cache(maxsize=1)
 def _libraries(n_modules: int) -> tuple[Any, ...]:
-    """Return the loaded BLAS libraries. The search takes milliseconds, so the result is cached.
+    """Return the loaded BLAS libraries of NumPy and SciPy.
+
+    The search takes milliseconds, so the result is cached.
 
     `n_modules` is the cache key, because an import may load another BLAS (SciPy has its own).
     """
-    return tuple(ThreadpoolController().select(user_api="blas").lib_controllers)
+    loaded = ThreadpoolController().select(user_api="blas").lib_controllers
+    return tuple(library for library in loaded if computes(str(library.filepath)))
 
 
 def _release(library: Any) -> None:

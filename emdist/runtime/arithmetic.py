@@ -7,6 +7,7 @@ import platform
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib import metadata
+from pathlib import Path
 
 #: The packages whose code computes.
 _PACKAGES = ("numpy", "scipy", "numba", "llvmlite")
@@ -67,7 +68,7 @@ def _features() -> str:
 
 
 def _blas() -> str:
-    """Return the BLAS libraries that are loaded, with version and kernels."""
+    """Return the BLAS libraries that NumPy and SciPy use, with version and kernels."""
     import scipy.linalg  # noqa: F401  loads NumPy's and SciPy's BLAS
     from threadpoolctl import threadpool_info
 
@@ -78,6 +79,19 @@ def _blas() -> str:
             if one.get(key) is not None
         )
         for one in threadpool_info()
-        if one.get("user_api") == "blas"
+        if one.get("user_api") == "blas" and computes(str(one.get("filepath", "")))
     }
     return ", ".join(sorted(found)) or "unknown"
+
+
+def computes(library: str) -> bool:
+    """Return whether NumPy or SciPy may call the library at this path.
+
+    Wheels of other packages, such as faiss, bring a BLAS of their own in ``faiss_cpu.libs`` or
+    ``faiss/.dylibs``. emdist does not compute with these.
+    """
+    for folder in Path(library).parents:
+        if folder.suffix == ".libs" or folder.name == ".dylibs":
+            owner = folder.stem if folder.suffix == ".libs" else folder.parent.name
+            return owner in ("numpy", "scipy")
+    return True

@@ -8,10 +8,13 @@ import pytest
 
 from emdist import KMeans
 from emdist.errors import ConfigError
+from emdist.jobs.combine import COMBINED
+from emdist.jobs.describe import PROFILE
 from emdist.jobs.label_target import labels_location
+from emdist.jobs.uncertainty import UNCERTAINTY
 from emdist.settings.config import make_config
 from emdist.store.places.location import Location
-from emdist.store.runs.run_folder import OWN
+from emdist.store.runs.run_folder import OWN, PLAN
 from tests.support.command_line import Command
 
 FIT = ("fit", "x.zarr", "-k", 3, "--run", "runs/a")
@@ -72,15 +75,19 @@ def test_a_sweep_has_more_of_its_own(emdist: Command, data: Path, tmp_path: Path
     assert not (tmp_path / "runs").exists()
 
 
+#: What a run has only if somebody asks for it.
+ASKED = {PLAN, PROFILE, UNCERTAINTY, COMBINED}
+
+
 def test_all_that_a_run_makes_is_its_own(emdist: Command, data: Path, tmp_path: Path) -> None:
     assert emdist(*FIT).code == 0
     made = {path.name for path in (tmp_path / "runs/a").iterdir()}
-    assert made == {*OWN, "labels.zarr"} - {"prepare", "from"}
+    assert made == {*OWN, "labels.zarr"} - {"prepare", "from"} - ASKED
     prepared = (*FIT[:-1], "runs/prepared", "--prepare", "standardise")
     assert emdist(*prepared).code == 0
     assert emdist(*prepared[:-3], "runs/next", *prepared[-2:], "--from", "runs/prepared").code == 0
     made = {path.name for path in (tmp_path / "runs/next").iterdir()}
-    assert made == {*OWN, "labels.zarr"}
+    assert made == {*OWN, "labels.zarr"} - ASKED
 
 
 def placed(path: str | Path, run: Location) -> Location:

@@ -22,7 +22,7 @@ from emdist.fit.events import Event, Warned
 from emdist.jobs.job import Job
 from emdist.jobs.records import versions
 from emdist.jobs.run import open_job
-from emdist.runtime.arithmetic import arithmetic, differing
+from emdist.runtime.arithmetic import arithmetic, computes, differing
 from emdist.settings.config import make_config
 
 SETTINGS = {"NUMBA_CPU_NAME": "nehalem", "OPENBLAS_CORETYPE": "Nehalem"}
@@ -137,3 +137,29 @@ def test_a_cluster_of_two_kinds_is_told_when_it_is_joined(
         assert "cpu" in caplog.text
         with pytest.warns(RuntimeWarning, match="do not give bit-identical results"):
             make_engine(client)
+
+
+@pytest.mark.parametrize(
+    ("path", "ours"),
+    [
+        ("/env/site-packages/numpy.libs/libscipy_openblas64_-32a4.so", True),
+        ("/env/site-packages/scipy/.dylibs/libscipy_openblas.dylib", True),
+        ("/env/lib/libopenblasp-r0.3.30.so", True),
+        ("/env/site-packages/faiss_cpu.libs/libopenblaso-r0-d77a1985.3.15.so", False),
+        ("/env/site-packages/faiss/.dylibs/libopenblas.0.dylib", False),
+    ],
+)
+def test_a_blas_of_another_package_does_not_compute(path: str, ours: bool) -> None:
+    assert computes(path) == ours
+
+
+def test_a_package_with_a_blas_of_its_own_changes_no_record() -> None:
+    pytest.importorskip("faiss")
+    code = "from emdist.runtime.arithmetic import arithmetic; print(arithmetic()['blas'])"
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", f"{first}{code}"], capture_output=True, text=True, check=True
+        ).stdout
+        for first in ("", "import faiss; ")
+    ]
+    assert told[0] == told[1]

@@ -53,6 +53,7 @@ from emdist.errors import (
     WorkerPackageError,
     WorkersError,
 )
+from emdist.runtime.arithmetic import computes
 from emdist.sums import Sums, Tree, tree_sum
 from tests.support.paths import ROOT, environment
 
@@ -691,7 +692,11 @@ def test_avoided_workers_get_nothing() -> None:
 
 
 def blas_threads() -> set[int]:
-    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+    return {
+        pool["num_threads"]
+        for pool in threadpool_info()
+        if pool["user_api"] == "blas" and computes(pool["filepath"])
+    }
 
 
 def test_blas_is_at_one_thread_until_the_last_is_out() -> None:

@@ -47,7 +47,7 @@ def test_a_likelihood_that_falls_is_told_and_is_no_convergence(
         return honest(*args) - 0.5 * next(calls)
 
     monkeypatch.setattr(HiddenMarkov, "objective", falling)
-    with pytest.warns(UserWarning, match="The objective got worse in iteration"):
+    with pytest.warns(RuntimeWarning, match="The objective got worse in iteration"):
         est = hmm(max_iter=6).fit(X)
     assert not est.converged_
 

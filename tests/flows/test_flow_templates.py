@@ -111,15 +111,16 @@ def test_what_is_shipped_is_valid(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_schedules_that_are_shipped_as_comments_are_valid(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lines = (ROOT / "deploy/prefect.yaml").read_text().splitlines()
-    first = lines.index("    # schedules:")
-    live = [line.replace("    # ", "    ", 1) if at >= first and line.startswith("    # ") else line
-            for at, line in enumerate(lines)]  # fmt: skip
+    live, shown = [], False
+    for line in (ROOT / "deploy/prefect.yaml").read_text().splitlines():
+        shown = line.startswith("    # ") and (shown or line == "    # schedules:")
+        live.append(line.replace("    # ", "    ", 1) if shown else line)
     path = tmp_path / "prefect.yaml"
     path.write_text("\n".join(live))
     assert ran("check", path) == 0
     out = capsys.readouterr().out
     assert out.count("cluster/emdist: schedule ") == 3
+    assert out.count("daily/emdist: schedule ") == 1
     assert "run.key daily-" in out
     assert "run.key emdist-" in out
 
