@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import pickle
 import signal
 import socket
 import subprocess
@@ -32,11 +31,11 @@ from emdist.engines.clusters.address import Address
 from emdist.engines.clusters.by_class import ByClass
 from emdist.engines.clusters.local import Local
 from emdist.engines.clusters.scratch import scratch
-from emdist.engines.dask import faults, graph, packages
+from emdist.engines.dask import faults, packages
 from emdist.engines.dask.array import MIB, DaskArraySource, dask_source, plan
 from emdist.engines.dask.engine import DaskEngine
 from emdist.engines.dask.faults import answering, ask, roster
-from emdist.engines.dask.graph import LEVELS, JoinShape, join, run_leaf
+from emdist.engines.dask.graph import LEVELS, JoinShape, join
 from emdist.engines.dask.packages import check_workers
 from emdist.engines.dask.persisted import check_client
 from emdist.engines.dask.placement import choose, place
@@ -257,37 +256,10 @@ def test_local_bits(n: int, n_threads: int) -> None:
     assert seen[-1] == n
 
 
-@pytest.mark.parametrize("along", [0, graph.WITH_BLOCKS])
 @pytest.mark.parametrize("n", COUNTS)
-def test_dask_bits_in_process(
-    threads: Client, n: int, along: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(graph, "WITH_BLOCKS", along)
+def test_dask_bits_in_process(threads: Client, n: int) -> None:
     blocks = [3 * i for i in range(n)]
     assert DaskEngine(threads).map_reduce(Noise(), blocks).equals(expected(blocks))
-
-
-@pytest.mark.parametrize("along", [True, False])
-def test_a_small_task_goes_along_with_its_blocks(along: bool) -> None:
-    shape, blocks = JoinShape(20), range(20)
-    payload = pickle.dumps(Noise()) + bytes(0 if along else graph.WITH_BLOCKS)
-    names = graph.Names("leaf", "0")
-    wanted = [(shape.top, i) for i in range(shape.widths[shape.top])]
-    made, held = graph.build(
-        shape, names, payload, blocks, wanted, {}, [None] * 20, [()] * 20
-    )  # fmt: skip
-    assert len(held) == len(wanted)
-    assert (names.load in made) is not along
-    leaves = [made[names.key((0, i))] for i in blocks]
-    assert {frozenset(leaf.dependencies) for leaf in leaves} == {
-        frozenset() if along else frozenset([names.load])
-    }
-
-
-def test_all_blocks_of_a_worker_share_a_task() -> None:
-    payload = pickle.dumps(Noise())
-    assert graph.unpickled(payload) is graph.unpickled(bytes(bytearray(payload)))
-    assert run_leaf(payload, 4).equals(expected([4]))
 
 
 @pytest.mark.long

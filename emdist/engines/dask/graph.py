@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, TypeAlias, TypeVar
 
 from dask.task_spec import Task, TaskRef
@@ -35,9 +34,6 @@ Key: TypeAlias = tuple[str, int]
 LEVELS = FAN_IN.bit_length() - 1
 
 
-#: A task goes along with every block if all these copies together have at most so many bytes.
-WITH_BLOCKS = 1 << 20
-
 #: Errors that another read cannot correct ...
 FINAL = (DataError, ConfigError, CollapseError)
 #: ... except these, which a store with problems can cause too.
@@ -55,31 +51,19 @@ class Refusal:
     error: EmdistError
 
 
-@lru_cache(maxsize=4)
-def unpickled(payload: bytes) -> Any:
-    """Return the task that was pickled, the same object for all blocks of a pass on this worker.
-
-    What was computed from its parameters is found by identity (`models/ready.py`). A few passes of
-    different fits may alternate on a worker.
-    """
-    return pickle.loads(payload)
-
-
 def run_leaf(
-    task: Callable[[int], S] | bytes, block: int, following: int | None = None, *chunks: Any
+    task: Callable[[int], S], block: int, following: int | None = None, *chunks: Any
 ) -> S | Refusal:
     """Process one block on a worker. `following` is the block that comes next on it.
 
-    `task` may be pickled. `chunks` are the chunks of a persisted array from which the block is
-    made.
+    `chunks` are the chunks of a persisted array from which the block is made.
     """
-    whole: Callable[[int], S] = unpickled(task) if isinstance(task, bytes) else task
     if following is not None:
-        expecting(whole)(following)
-    needs = needs_of(whole) if chunks else None
+        expecting(task)(following)
+    needs = needs_of(task) if chunks else None
     try:
         with one_thread(), supplied(needs(block) if needs else (), chunks):
-            return whole(block)
+            return task(block)
     except FINAL as error:
         if isinstance(error, PASSING):
             raise
@@ -185,10 +169,10 @@ def build(
 ) -> tuple[dict[Any, Task], list[Node]]:
     """Return the graph that computes `wanted`, and its nodes that the client must hold.
 
-    A small task goes along with every block, so that no worker waits for another. A larger one is
-    sent once, and a Dask task of its own unpickles it. If a worker dies with the only copy, Dask
-    unpickles it again on another worker. Scattered data would be lost, and the pass with them. All
-    blocks of a worker share the unpickled task and what it has prepared from its parameters.
+    The user's task is sent once, and a Dask task of its own unpickles it. If a worker dies with
+    the only copy, Dask unpickles it again on another worker. Scattered data would be lost, and the
+    pass with them. All blocks of a worker share the unpickled task and what it has prepared from
+    its parameters.
 
     Parameters
     ----------
@@ -202,11 +186,8 @@ def build(
     needs
         For each of `blocks`, the keys of the persisted chunks from which it is made.
     """
-    graph: dict[Any, Task] = {}
-    task: bytes | TaskRef = payload
-    if len(payload) * len(blocks) > WITH_BLOCKS:
-        graph[names.load] = Task(names.load, pickle.loads, payload)
-        task = TaskRef(names.load)
+    graph: dict[Any, Task] = {names.load: Task(names.load, pickle.loads, payload)}
+    load = TaskRef(names.load)
     held = []
     stack = [node for node in wanted if node not in kept]
     while stack:
@@ -218,7 +199,7 @@ def build(
             position = node[1]
             chunks = (TaskRef(chunk) for chunk in needs[position])
             graph[key] = Task(
-                key, run_leaf, task, int(blocks[position]), following[position], *chunks
+                key, run_leaf, load, int(blocks[position]), following[position], *chunks
             )
             continue
         below = shape.children(node)
