@@ -17,7 +17,8 @@ from emdist.cli.application import app
 from emdist.wording import KEYS
 
 #: Options of other programs: dask scheduler, uv, pip, prefect config view.
-FOREIGN = {"--protocol", "--scheduler-file", "--python", "--upgrade", "--show-sources"}
+FOREIGN = {"--protocol", "--scheduler-file", "--python", "--upgrade", "--show-sources",
+           "--faint"}  # fmt: skip
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]")
 
 

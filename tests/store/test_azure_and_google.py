@@ -43,7 +43,8 @@ def place(cloud: CloudStore, name: str, **more: str) -> Location:
 
 def store(cloud: CloudStore, name: str, rows: Any) -> dict[str, Any]:
     where = open_zarr_store(place(cloud, name), read_only=False)
-    zarr.create_array(where, data=rows, chunks=(100, 2))
+    # A request that failed after it was carried out is sent again, and finds its own array.
+    zarr.create_array(where, data=rows, chunks=(100, 2), overwrite=True)
     return {"path": cloud.url(name), "storage_options": cloud.options()}
 
 
