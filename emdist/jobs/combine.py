@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from emdist.composition.model import CENTRES, make_model
 from emdist.errors import ConfigError
 from emdist.fit.events import Listener, Progress, unheard
+from emdist.jobs.answers import store_answer
 from emdist.jobs.uncertainty import Subject, opened
 from emdist.quality.combining import combining_tree
 from emdist.report.combining import CombinedComponents
 from emdist.settings.config import ClusterSection, NewDataSection
-from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location
-from emdist.store.runs.model_files import read_model
 
 #: The file of a run that says which of its components belong together.
 COMBINED = "combined.json"
@@ -55,6 +51,5 @@ def combine_run(
     with opened(run, data, cluster, listen) as subject:
         found = combined(subject)
     if data is None:
-        told: dict[str, Any] = {"model": read_model(run).sha256, **found.to_dict()}
-        open_folder(run).write(COMBINED, (json.dumps(told) + "\n").encode())
+        store_answer(run, COMBINED, found.to_dict())
     return found

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from emdist.composition.caching import ahead_source
 from emdist.composition.make import make_engine
 from emdist.composition.model import CENTRES, make_model
-from emdist.errors import CheckpointError, NotFoundError
 from emdist.fit.events import Listener, Progress, Warned, unheard
 from emdist.fit.fitted import Fitted
 from emdist.inputs.names import naming
 from emdist.interfaces import Engine, Source
+from emdist.jobs.answers import store_answer, stored_answer
 from emdist.jobs.evaluate import data_source
 from emdist.jobs.records import load_fitted
 from emdist.prepare.source import with_source
@@ -20,10 +19,7 @@ from emdist.quality.profiles.figures import figures
 from emdist.quality.profiles.step import profile_sums
 from emdist.report.profile import Profile
 from emdist.settings.config import ClusterSection, ModelSection, NewDataSection
-from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location
-from emdist.store.runs.model_files import read_model
-from emdist.store.runs.sealed import MANIFEST_LIMIT
 
 #: The file of a run with its profile.
 PROFILE = "profile.json"
@@ -94,8 +90,7 @@ def describe_run(
             done=lambda done: listen(Progress("describe", done, total)),
         )  # fmt: skip
     if data is None:
-        told = {"model": read_model(run).sha256, **found.to_dict()}
-        open_folder(run).write(PROFILE, (json.dumps(told) + "\n").encode())
+        store_answer(run, PROFILE, found.to_dict())
     return found
 
 
@@ -105,10 +100,4 @@ def stored_profile(run: Location) -> dict[str, Any] | None:
     They are those of `emdist.report.profile.Profile.to_dict`. A profile of an earlier model of the
     run does not count.
     """
-    try:
-        found = json.loads(open_folder(run).read(PROFILE, MANIFEST_LIMIT))
-        if found.pop("model", None) != read_model(run).sha256:
-            return None
-    except (NotFoundError, CheckpointError, ValueError, AttributeError, RecursionError):
-        return None
-    return dict(found)
+    return stored_answer(run, PROFILE)

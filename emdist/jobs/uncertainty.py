@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,11 +10,12 @@ from typing import Any
 from emdist.composition.caching import kept_source
 from emdist.composition.make import make_engine, make_source
 from emdist.composition.recipe import Recipe
-from emdist.errors import CheckpointError, ConfigError, NotFoundError
+from emdist.errors import ConfigError, NotFoundError
 from emdist.fit.events import Began, Listener, Progress, Warned, unheard
 from emdist.fit.fitted import Fitted
 from emdist.inputs.names import naming
 from emdist.interfaces import Engine, Source
+from emdist.jobs.answers import store_answer, stored_answer
 from emdist.jobs.evaluate import data_of
 from emdist.jobs.records import load_fitted, reading_of, recorded_config
 from emdist.prepare.source import with_source
@@ -31,11 +31,8 @@ from emdist.settings.config import (
     NewDataSection,
     make_section,
 )
-from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location
-from emdist.store.runs.model_files import read_model
 from emdist.store.runs.run_folder import RunFolder
-from emdist.store.runs.sealed import MANIFEST_LIMIT
 
 #: The file of a run that says how sure its model is.
 UNCERTAINTY = "uncertainty.json"
@@ -285,8 +282,7 @@ def _fit_of(run: Location) -> FitSection:
 
 def store(run: Location, found: Mapping[str, Any]) -> None:
     """Store how sure the model of a run is, beside what is stored already for the same model."""
-    told = {**(stored_uncertainty(run) or {}), **found, "model": read_model(run).sha256}
-    open_folder(run).write(UNCERTAINTY, (json.dumps(told) + "\n").encode())
+    store_answer(run, UNCERTAINTY, {**(stored_uncertainty(run) or {}), **found})
 
 
 def stored_uncertainty(run: Location) -> dict[str, Any] | None:
@@ -294,10 +290,4 @@ def stored_uncertainty(run: Location) -> dict[str, Any] | None:
 
     What is stored of an earlier model of the run does not count.
     """
-    try:
-        found = json.loads(open_folder(run).read(UNCERTAINTY, MANIFEST_LIMIT))
-        if found.pop("model", None) != read_model(run).sha256:
-            return None
-    except (NotFoundError, CheckpointError, ValueError, AttributeError, RecursionError):
-        return None
-    return dict(found)
+    return stored_answer(run, UNCERTAINTY)
